@@ -1,0 +1,13 @@
+"""Entry point of the `triptych` command; each group of commands is a module of its own."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(
+    name="triptych",
+    help="Curate triplets (content reference, style reference, stylized target) and train USO from them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)

@@ -1,0 +1,1 @@
+"""The emoji atelier: real artwork of the same subjects by different hands, fetched from npm."""

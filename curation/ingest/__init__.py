@@ -1,0 +1,1 @@
+"""Safe ingest: decode under limits, or refuse with a reason."""

@@ -1,0 +1,1 @@
+"""Sources of images, one class a file, behind one contract."""

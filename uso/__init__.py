@@ -1,0 +1,1 @@
+"""The USO model: network, conditioning, checkpoints, sampler (arXiv 2508.18966)."""

@@ -1,0 +1,1 @@
+"""What runs on a node: treatments, experts, scorers and encoders; no orchestration, no thresholds."""

@@ -1,0 +1,1 @@
+"""Small vision towers fitted here, with a style head and a subject head."""

@@ -1,0 +1,1 @@
+"""Scorers measure one number about a candidate; they never decide."""

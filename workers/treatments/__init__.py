@@ -1,0 +1,1 @@
+"""Treatments: known, seeded, deterministic paintings of an image, one class a file."""
