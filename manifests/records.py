@@ -1,0 +1,122 @@
+"""The records of the manifest; the schema of each table is derived from its record."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from manifests.images import Split
+
+Layout = Literal["preserved", "shifted"]
+Role = Literal["target", "content", "style"]
+
+ROLES: tuple[Role, ...] = ("target", "content", "style")
+
+SCORES: tuple[str, ...] = (
+    "style_similarity",
+    "style_similarity_csls",
+    "style_leak",
+    "subject_consistency",
+    "destylization",
+    "layout_distance",
+    "copy_paste",
+    "palette_leak",
+)
+"""The score columns of a triplet, in the order in which people read them."""
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, and strict about what it is given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Asset(Record):
+    """One image that a job looked at: a target, accepted or refused at ingest, or an image that an expert made."""
+
+    ref_id: str = Field(description="Digest of where the image came from and how it was treated and moved.")
+    asset_id: str | None = Field(description="sha256 of the encoded bytes; null for an image that was refused.")
+    role: Role
+    source: str
+    locator: str
+    fingerprint: str
+    subject: str
+    family: str
+    treatment: str
+    style: str
+    split: Split
+    licence: str | None
+    author: str | None
+    attribution_url: str | None
+    package: str | None
+    transform: str | None = Field(description="The layout move as JSON; null where the image was left in place.")
+    width: int | None
+    height: int | None
+    bytes: int | None
+    perceptual_hash: str | None = Field(description="64-bit pHash, 16 hexadecimal digits.")
+    refused: str | None = Field(description="Reason for which ingest refused the image.")
+    detail: str | None = Field(description="What ingest saw, for the person who looks.")
+
+
+class Triplet(Record):
+    """One candidate triplet, accepted or rejected, with every score and every reason."""
+
+    candidate_id: str
+    accepted: bool
+    reasons: list[str] = Field(description="Every rule that failed, e.g. `style_leak>0.55`; empty when accepted.")
+    errors: list[str] = Field(description="What failed while making or scoring the candidate, in full.")
+    layout: Layout
+    index: int
+    split: Split
+    prompt: str
+    target_id: str | None
+    content_id: str | None
+    style_id: str | None
+    target_ref: str = Field(description="`ref_id` of the target in `assets`.")
+    content_ref: str | None
+    style_ref: str | None
+    subject: str = Field(description="Subject of the target.")
+    style: str = Field(description="Style of the target: family, and treatment where there is one.")
+    style_subject: str | None = Field(description="Subject of the style reference, where its source states one.")
+    transform: str | None = Field(description="Layout move of the content reference, as JSON.")
+    licences: list[str] = Field(description="SPDX identifiers of the three images, without repetition.")
+    style_similarity: float | None = None
+    style_similarity_csls: float | None = None
+    style_leak: float | None = None
+    subject_consistency: float | None = None
+    destylization: float | None = None
+    layout_distance: float | None = None
+    copy_paste: float | None = None
+    palette_leak: float | None = None
+    duplicate_of: str | None = Field(default=None, description="Asset id of the nearest earlier target, if too near.")
+    skipped: list[str] = Field(description="Stages that were not run, since an earlier one had rejected the row.")
+    generation_digest: str
+    scoring_digest: str
+    policy_digest: str
+    stylize_expert: str | None = Field(description="Digest of the expert that made the style reference.")
+    destylize_expert: str | None = Field(description="Digest of the expert that made the content reference.")
+    stylize_seed: int
+    destylize_seed: int
+    truth: str | None = Field(
+        default=None,
+        description="What is known of the candidate by construction: `good` or the kind of fault. "
+        "No scorer and no rule may read it.",
+    )
+    shard: str | None = Field(default=None, description="File name of the shard; null for a rejected candidate.")
+    offset: int | None = Field(default=None, description="Offset of the sample's first member in the shard, in bytes.")
+
+
+class Job(Record):
+    """One run of a job: what was asked, with which versions, and what came of it."""
+
+    job_id: str
+    spec: str = Field(description="The spec as it ran, as YAML, with overrides applied.")
+    spec_digest: str
+    generation_digest: str
+    status: Literal["finished", "interrupted", "failed"]
+    started: datetime
+    finished: datetime
+    versions: str = Field(description="Versions of the libraries that matter, as JSON.")
+    counts: str = Field(description="The funnel, as JSON.")
