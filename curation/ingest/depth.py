@@ -1,0 +1,58 @@
+"""Grey images of more than 8 bits, scaled to 8."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from curation.ingest.refusal import Reason, Refused
+
+_BITS = 258
+_PHOTOMETRIC = 262
+_SAMPLE_FORMAT = 339
+_UNSIGNED = 1
+_WHITE_IS_ZERO = 0
+_SHORT_MAX = 65535
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Return whether an image has one channel of more than 8 bits."""
+    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+
+
+def to_eight_bits(image: Image.Image) -> Image.Image:
+    """Return a deep grey image as mode L, or LA where it names a transparent value.
+
+    Unsigned samples are scaled by the range of their type, so that full scale is white. 32-bit integers and floats
+    state no white, hence: whole numbers within 0..65535 are scaled by that, floats within 0..1 by that, and all
+    others from their own least to their own greatest value. Raises Refused with `corrupt` where a sample is infinite
+    or not a number.
+    """
+    tags = getattr(image, "tag_v2", {})
+    if image.mode.startswith("I;16"):
+        values: NDArray[np.float32] | NDArray[np.float64] = np.asarray(image).astype(np.float32)
+        low, high = 0.0, float(2 ** min(16, int(tags.get(_BITS, (16,))[0])) - 1)
+    else:
+        raw = np.asarray(image)
+        if image.mode == "I" and tags.get(_BITS) == (32,) and tags.get(_SAMPLE_FORMAT, (1,))[0] == _UNSIGNED:
+            raw = raw.view(np.uint32)
+        values = raw.astype(np.float64)
+        if not np.isfinite(values).all():
+            raise Refused(Reason.CORRUPT, "samples of the image are infinite or not a number")
+        low, high = _range(values, float(_SHORT_MAX) if image.mode == "I" else 1.0)
+    grey = np.clip((values - low) / (high - low) * 255, 0, 255).round().astype(np.uint8)
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        grey = 255 - grey
+    scaled = Image.fromarray(grey)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        scaled.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+    return scaled
+
+
+def _range(values: NDArray[np.float32] | NDArray[np.float64], white: float) -> tuple[float, float]:
+    least, greatest = float(values.min()), float(values.max())
+    if (least >= 0 and greatest <= white) or least == greatest:
+        return 0.0, white
+    return least, greatest
