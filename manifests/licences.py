@@ -19,7 +19,9 @@ class Licence:
 _KNOWN = (
     Licence("MIT", "MIT License", "https://spdx.org/licenses/MIT.html", attribution=True, share_alike=False),
     Licence("Apache-2.0", "Apache License 2.0", "https://www.apache.org/licenses/LICENSE-2.0", True, False),
-    Licence("CC-BY-4.0", "Creative Commons Attribution 4.0", "https://creativecommons.org/licenses/by/4.0/", True, False),
+    Licence(
+        "CC-BY-4.0", "Creative Commons Attribution 4.0", "https://creativecommons.org/licenses/by/4.0/", True, False
+    ),
     Licence(
         "CC-BY-SA-4.0",
         "Creative Commons Attribution-ShareAlike 4.0",

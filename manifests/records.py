@@ -106,6 +106,7 @@ class Triplet(Record):
     )
     shard: str | None = Field(default=None, description="File name of the shard; null for a rejected candidate.")
     offset: int | None = Field(default=None, description="Offset of the sample's first member in the shard, in bytes.")
+    follows: str = Field(default="", description="Digest of the commit before the one that added the row.")
 
 
 class Job(Record):

@@ -113,7 +113,9 @@ def _check_keys(samples: Sequence[Sample]) -> None:
     seen: set[str] = set()
     for sample in samples:
         if not sample.key or len(sample.key) > MAX_KEY or set(sample.key) & set("./\\ "):
-            raise ValueError(f"sample key {sample.key!r} would not survive tar readers: use up to {MAX_KEY} plain letters")
+            raise ValueError(
+                f"sample key {sample.key!r} would not survive tar readers: use up to {MAX_KEY} plain letters"
+            )
         if sample.key in seen:
             raise ValueError(f"sample key {sample.key!r} stands twice in one shard")
         seen.add(sample.key)

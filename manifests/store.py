@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,22 @@ from manifests.tables import TABLES, Table
 GENESIS = "0" * 64
 """What the first commit names as the digest of the commit before it."""
 
-_ROOT, _PREVIOUS, _DIGEST, _SHARDS = "triptych.root", "triptych.previous", "triptych.digest", "triptych.shards"
+ROOT, PREVIOUS, DIGEST, SHARDS = "triptych.root", "triptych.previous", "triptych.digest", "triptych.shards"
+"""Keys of a commit's metadata."""
 
 
 class StoreBusyError(RuntimeError):
     """Another process is writing to the store."""
+
+
+def commit_root(rows: Sequence[Mapping[str, Any]], shards: Sequence[Mapping[str, Any]]) -> str:
+    """Return the Merkle root of a commit: over its rows of `triplets` in order of id, then its shards in order of name.
+
+    `follows` is left out of the rows: it is the commit's own place in the chain, which the digest covers.
+    """
+    ordered = sorted(rows, key=lambda row: str(row["candidate_id"]))
+    leaves = [leaf_of({key: value for key, value in row.items() if key != "follows"}) for row in ordered]
+    return root_of(leaves + [leaf_of(shard) for shard in sorted(shards, key=lambda shard: str(shard["name"]))])
 
 
 class Store:
@@ -43,6 +54,10 @@ class Store:
         self.assets, self.triplets, self.jobs = (
             Table(root / "tables" / name, TABLES[name]) for name in ("assets", "triplets", "jobs")
         )
+
+    def strip(self, candidate: str) -> Path:
+        """Return where the thumbnails of a rejected candidate lie, if some were kept for the report."""
+        return self.root / "report" / "rejected" / f"{candidate}.webp"
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -68,13 +83,13 @@ class Store:
         """Return what the manifest says of each shard (name, split, samples, bytes, sha256), in order of name."""
         shards: dict[str, dict[str, Any]] = {}
         for commit in self.triplets.history():
-            for shard in json.loads(commit.get(_SHARDS, "[]")):
+            for shard in json.loads(commit.get(SHARDS, "[]")):
                 shards[shard["name"]] = shard
         return [shards[name] for name in sorted(shards)]
 
     def head(self) -> str:
         """Return the digest of the newest commit, which covers all before it."""
-        digests = [commit[_DIGEST] for commit in self.triplets.history() if _DIGEST in commit]
+        digests = [commit[DIGEST] for commit in self.triplets.history() if DIGEST in commit]
         return digests[-1] if digests else GENESIS
 
     def commit(self, triplets: pa.Table, assets: pa.Table, shards: Sequence[Shard]) -> None:
@@ -89,16 +104,17 @@ class Store:
             {"name": s.name, "split": s.split, "samples": s.samples, "bytes": s.bytes, "sha256": s.sha256}
             for s in shards
         ]
-        rows = sorted(triplets.to_pylist(), key=lambda row: str(row["candidate_id"]))
-        root = root_of([leaf_of(row) for row in rows] + [leaf_of(shard) for shard in described])
         previous = self.head()
+        root = commit_root(triplets.to_pylist(), described)
         metadata = {
-            _ROOT: root,
-            _PREVIOUS: previous,
-            _DIGEST: link(previous, root),
-            _SHARDS: json.dumps(described, sort_keys=True),
+            ROOT: root,
+            PREVIOUS: previous,
+            DIGEST: link(previous, root),
+            SHARDS: json.dumps(described, sort_keys=True),
         }
-        self.triplets.append(triplets, metadata=metadata)
+        column = triplets.schema.get_field_index("follows")
+        stamped = triplets.set_column(column, "follows", pa.array([previous] * triplets.num_rows, pa.string()))
+        self.triplets.append(stamped, metadata=metadata)
 
     def add_assets(self, assets: pa.Table) -> None:
         """Append the assets that the manifest does not hold yet."""

@@ -49,8 +49,20 @@ class Table:
         return DeltaTable(str(self.folder)).to_pyarrow_dataset()
 
     def read(self, columns: Sequence[str] | None = None, where: pads.Expression | None = None) -> pa.Table:
-        """Return the current rows, or some columns of those that match."""
-        return self.dataset().to_table(columns=list(columns) if columns else None, filter=where)
+        """Return the current rows, or some columns of those that match.
+
+        Rows are matched batch by batch after reading: files that Delta rewrote (after a delete, say) hold strings in
+        another layout, and pushing a filter down into them fails.
+        """
+        names = list(columns) if columns else self.schema.names
+        if where is None:
+            return self.dataset().to_table(columns=names)
+        schema = pa.schema([self.schema.field(name) for name in names])
+        parts = [
+            pa.Table.from_batches([batch]).cast(self.schema).filter(where).select(names)
+            for batch in self.dataset().to_batches(columns=self.schema.names)
+        ]
+        return pa.concat_tables(parts) if parts else schema.empty_table()
 
     def history(self) -> list[Mapping[str, str]]:
         """Return the metadata of every commit, oldest first."""

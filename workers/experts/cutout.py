@@ -60,7 +60,7 @@ def backdrop_without(pixels: Pixels, mask: Mask) -> Pixels:
     filled = cv2.GaussianBlur(cv2.inpaint(small, hole, 5, cv2.INPAINT_TELEA), (0, 0), 2)
     filled = cv2.resize(filled, (pixels.shape[1], pixels.shape[0]), interpolation=cv2.INTER_CUBIC)
     soft = cv2.GaussianBlur(cv2.dilate(mask, np.ones((9, 9), np.uint8)), (0, 0), 2)[..., None] / 255.0
-    return (filled * soft + pixels * (1 - soft)).round().clip(0, 255).astype(np.uint8)
+    return np.asarray((filled * soft + pixels * (1 - soft)).round().clip(0, 255), dtype=np.uint8)
 
 
 def _fill_holes(mask: Mask) -> Mask:
@@ -68,7 +68,7 @@ def _fill_holes(mask: Mask) -> Mask:
     padded = np.pad(closed, 1)
     flood = padded.copy()
     cv2.floodFill(flood, np.zeros((flood.shape[0] + 2, flood.shape[1] + 2), np.uint8), (0, 0), 255)
-    return (padded | ~flood)[1:-1, 1:-1].astype(np.uint8)
+    return np.asarray((padded | ~flood)[1:-1, 1:-1], dtype=np.uint8)
 
 
 def _grab_cut(pixels: Pixels) -> Mask:
@@ -86,7 +86,7 @@ def _grab_cut(pixels: Pixels) -> Mask:
         return _ellipse(height, width)
     mask = np.where((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD), 255, 0).astype(np.uint8)
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    return cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+    return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
 def _ellipse(height: int, width: int) -> Mask:

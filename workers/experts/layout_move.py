@@ -65,7 +65,7 @@ def warp(image: NDArray[np.uint8], matrix: NDArray[np.float64], *, fill: tuple[i
     flags = cv2.INTER_AREA if np.linalg.det(matrix[:, :2]) < 1 else cv2.INTER_CUBIC
     size = (image.shape[1], image.shape[0])
     moved = cv2.warpAffine(image, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=fill)
-    return moved.astype(np.uint8)
+    return np.asarray(moved, dtype=np.uint8)
 
 
 def draw_move(mask: Mask, *, seed: int, max_overlap: float = 0.35) -> LayoutMove:
@@ -111,4 +111,4 @@ def apply_move(pixels: Pixels, mask: Mask, move: LayoutMove, *, backdrop: Pixels
     subject = cv2.warpAffine(
         premultiplied.astype(np.float32), matrix, (pixels.shape[1], pixels.shape[0]), flags=cv2.INTER_LINEAR
     )
-    return (subject + backdrop * (1 - covered)).clip(0, 255).round().astype(np.uint8)
+    return np.asarray((subject + backdrop * (1 - covered)).clip(0, 255).round(), dtype=np.uint8)

@@ -33,9 +33,9 @@ class RetrievalDestylizer(Expert):
 
     `preserved`: where source masks are known, the picture is registered to the target (mirrored where that fits
     better, stretched by at most 1.3, placed), and the request fails as `no_layout_match` where the subjects still
-    overlap by less than `min_overlap`; without masks the picture is used as it is, being the photograph that the target
-    was painted from. `shifted`: the subject is cut out, turned, mirrored, scaled and placed elsewhere by a seeded move that
-    is recorded with the image.
+    overlap by less than `min_overlap`; without masks the picture is used as it is, being the photograph that the
+    target was painted from. `shifted`: the subject is cut out, turned, mirrored, scaled and placed elsewhere by a
+    seeded move that is recorded with the image.
 
     Asked for a fault, it commits it (`workers.experts.faults`).
     """
@@ -164,4 +164,4 @@ def _moved(pixels: Pixels, known: Mask | None, picture: Picture, *, seed: int) -
 
 def _recompressed(pixels: Pixels) -> Pixels:
     encoded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1].astype(np.uint8)
+    return np.asarray(cv2.cvtColor(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB), dtype=np.uint8)

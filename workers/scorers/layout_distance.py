@@ -50,7 +50,7 @@ def _silhouette(pixels: Pixels) -> NDArray[np.float32]:
     padded = np.pad(closed, 1)
     cv2.floodFill(padded, np.zeros((padded.shape[0] + 2, padded.shape[1] + 2), np.uint8), (0, 0), 2)
     filled = (padded[1:-1, 1:-1] != 2).astype(np.float32)
-    return cv2.resize(filled, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return np.asarray(cv2.resize(filled, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
 def _structure(pixels: Pixels) -> NDArray[np.float32]:
@@ -60,4 +60,4 @@ def _structure(pixels: Pixels) -> NDArray[np.float32]:
     energy = np.hypot(cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1))
     blurred = cv2.GaussianBlur(cv2.resize(energy, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), (0, 0), 2)
     ranks = np.argsort(np.argsort(blurred.ravel())).reshape(blurred.shape) / (blurred.size - 1)
-    return (np.clip(ranks - 0.5, 0, None) * 2).astype(np.float32)
+    return np.asarray(np.clip(ranks - 0.5, 0, None) * 2, dtype=np.float32)

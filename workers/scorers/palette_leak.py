@@ -34,7 +34,7 @@ def _slices(pixels: Pixels) -> NDArray[np.float32]:
     """Return the colours projected onto fixed directions, each sorted: `[directions, samples]`."""
     small = cv2.resize(pixels, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).reshape(_SAMPLES, 3)
-    return np.sort(lab @ _directions(), axis=0).T
+    return np.asarray(np.sort(lab @ _directions(), axis=0).T, dtype=np.float32)
 
 
 def _directions() -> NDArray[np.float32]:

@@ -1,0 +1,43 @@
+# Triptych: `make demo` and `make test` work from a bare clone; all that is installed goes into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STORE ?= runs/demo
+
+.PHONY: setup demo test test-slow lint bench clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Triptych needs Python 3.11 or newer; name one with 'make PYTHON=python3.12'."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,model]'
+	@touch $@
+
+.PHONY: npm
+npm:
+	@command -v npm >/dev/null || { echo "The artwork is fetched with npm, which was not found: install Node.js (it brings npm), then run make again."; exit 1; }
+
+demo: npm setup
+	$(BIN)/triptych corpus fetch
+	$(BIN)/triptych curate run jobs/demo.yaml --store $(STORE)
+
+test: npm setup
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-slow: npm setup
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: npm setup
+	$(BIN)/triptych corpus fetch
+	$(BIN)/python benchmarks/curation.py
+
+clean:
+	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

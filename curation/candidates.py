@@ -1,0 +1,111 @@
+"""Proposing candidates: which triplets are tried for which target, and which of them are spoiled on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from curation.graph.rows import Row
+from curation.spec.model import FaultSpec, JobSpec
+from manifests.identities import candidate_id, seed_of
+from manifests.images import ImageRef
+from manifests.records import Layout
+from workers.experts.faults import GOOD, applies
+
+LAYOUTS: tuple[Layout, ...] = ("preserved", "shifted")
+
+
+@dataclass(frozen=True)
+class IngestedTarget:
+    """A target as ingest left it: with an asset id, or refused; and what it repeats, if anything."""
+
+    ref: ImageRef
+    ref_id: str
+    asset_id: str | None
+    refused: str | None = None
+    detail: str | None = None
+    duplicate_of: str | None = None
+
+
+@dataclass(frozen=True)
+class Digests:
+    """Digests that every row of a job carries."""
+
+    generation: str
+    scoring: str
+    policy: str
+
+
+def propose(targets: Sequence[IngestedTarget], spec: JobSpec, digests: Digests) -> Iterator[Row]:
+    """Yield a row for every candidate of these targets, each target's together.
+
+    Targets that were refused or repeat another are proposed too, rejected from the start: nothing is dropped.
+    """
+    counts: Mapping[Layout, int] = {"preserved": spec.layouts.preserved, "shifted": spec.layouts.shifted}
+    for target in targets:
+        for layout in LAYOUTS:
+            for index in range(counts[layout]):
+                yield _candidate(target, layout, index, spec, digests)
+
+
+def _candidate(target: IngestedTarget, layout: Layout, index: int, spec: JobSpec, digests: Digests) -> Row:
+    identity = candidate_id(target.asset_id or target.ref_id, layout, index, digests.generation)
+    fault = draw_fault(spec.faults, layout, seed=seed_of(identity, f"fault/{spec.seed}"))
+    reasons, errors = [], []
+    if target.refused is not None:
+        reasons = [f"ingest:{target.refused}"]
+        errors = [f"ingest:{target.refused}: {target.detail}"]
+    elif target.duplicate_of is not None:
+        reasons = [f"duplicate_of:{target.duplicate_of}"]
+    truth = (fault or GOOD) if spec.faults.share > 0 and not reasons else None
+    return {
+        "candidate_id": identity,
+        "accepted": False,
+        "reasons": reasons,
+        "errors": errors,
+        "layout": layout,
+        "index": index,
+        "split": target.ref.split,
+        "prompt": spec.prompt.format(subject=_spoken(target.ref)) if layout == "shifted" else "",
+        "target_id": target.asset_id,
+        "target_ref": target.ref_id,
+        "subject": target.ref.subject,
+        "style": target.ref.style,
+        "licences": [],
+        "duplicate_of": target.duplicate_of,
+        "skipped": [],
+        "generation_digest": digests.generation,
+        "scoring_digest": digests.scoring,
+        "policy_digest": digests.policy,
+        "stylize_seed": seed_of(identity, f"stylize/{spec.seed}"),
+        "destylize_seed": seed_of(identity, f"destylize/{spec.seed}"),
+        "truth": truth,
+        "target_origin": target.ref.model_dump_json(),
+        "fault": fault,
+    }
+
+
+def draw_fault(spec: FaultSpec, layout: Layout, *, seed: int) -> str | None:
+    """Return the fault that a candidate is to be spoiled with, or None; decided by its seed alone."""
+    rng = np.random.default_rng(seed)
+    kinds = [kind for kind in spec.kinds if applies(kind, layout)]
+    if not kinds or rng.random() >= spec.share:
+        return None
+    return str(kinds[int(rng.integers(len(kinds)))])
+
+
+def in_shard_order(rows: Sequence[Row]) -> list[Row]:
+    """Return rows in the order in which shards are filled: training first, then by target, layout and index.
+
+    Target ids are hashes, so this shuffles subjects and styles over all shards, and does so alike in every run.
+    """
+    return sorted(
+        rows,
+        key=lambda row: (row["split"] == "heldout", row["target_id"] or row["target_ref"], row["layout"], row["index"]),
+    )
+
+
+def _spoken(ref: ImageRef) -> str:
+    return ref.caption or ref.subject.replace("-", " ").replace("_", " ")

@@ -1,0 +1,65 @@
+"""The Ray instance of a job: a cluster to connect to, or a local one that ends with the process."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from curation.spec.model import JobSpec
+
+_MB = 1024 * 1024
+
+
+class ClusterError(RuntimeError):
+    """The cluster cannot run the job; the message names the field of the spec to change."""
+
+
+@contextmanager
+def cluster(spec: JobSpec) -> Iterator[None]:
+    """Connect to Ray for the length of a job, and check that the job fits before any work starts."""
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS", "1")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    import ray
+
+    ours = not ray.is_initialized()
+    if ours and spec.ray.address is None:
+        ray.init(
+            address="local",
+            num_cpus=spec.ray.cpus,
+            object_store_memory=spec.ray.object_store_mb * _MB,
+            include_dashboard=False,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
+    elif ours:
+        ray.init(address=spec.ray.address, logging_level=logging.ERROR, log_to_driver=False)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    try:
+        _check_fits(spec, ray.cluster_resources())
+        yield
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def demand(spec: JobSpec) -> tuple[float, float]:
+    """Return the CPUs and GPUs that the stages of the candidate graph hold while it runs, at their fewest workers."""
+    stages = spec.stages.pools().values()
+    return sum(s.cpus * s.workers[0] for s in stages), sum(s.gpus * s.workers[0] for s in stages)
+
+
+def _check_fits(spec: JobSpec, resources: dict[str, float]) -> None:
+    for kind, needed in zip(("CPU", "GPU"), demand(spec), strict=True):
+        there = resources.get(kind, 0.0)
+        if needed > there + 1e-9:
+            field = "cpus" if kind == "CPU" else "gpus"
+            raise ClusterError(
+                f"stages: the workers of all stages together hold {needed:g} {kind}s, the cluster has {there:g}; "
+                f"lower stages.*.{field} or stages.*.workers"
+            )

@@ -1,0 +1,85 @@
+"""What a worker needs to know of a job, built from its spec in whatever process it runs."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curation.gallery import Gallery
+from curation.graph.decide_stage import DecideStage
+from curation.graph.expert_stage import ExpertStage
+from curation.graph.load_stage import LoadStage
+from curation.graph.score_stage import ScoreStage
+from curation.spec.model import JobSpec
+from manifests.identities import digest_of
+from workers.experts.retrieval_destylizer import RetrievalDestylizer
+from workers.experts.retrieval_stylizer import RetrievalStylizer
+
+
+@lru_cache(maxsize=2)
+def gallery_of(spec: JobSpec) -> Gallery:
+    """Return the gallery over the spec's sources; one a process."""
+    return Gallery(spec.sources, spec.painters(), size=spec.image.size, limits=spec.limits)
+
+
+def load_stage(spec: JobSpec) -> LoadStage:
+    """Return the stage that loads targets."""
+    return LoadStage(gallery_of(spec), kind=spec.image.format)
+
+
+def stylize_stage(spec: JobSpec) -> ExpertStage:
+    """Return the stage that makes style references."""
+    return ExpertStage(RetrievalStylizer(gallery_of(spec)), kind=spec.image.format)
+
+
+def destylize_stage(spec: JobSpec) -> ExpertStage:
+    """Return the stage that makes content references."""
+    expert = RetrievalDestylizer(gallery_of(spec), min_overlap=spec.experts.destylize.min_overlap)
+    return ExpertStage(expert, kind=spec.image.format)
+
+
+def score_stage(spec: JobSpec, bank: NDArray[np.float32]) -> ScoreStage:
+    """Return the stage that scores."""
+    from workers.encoders.load import NanoEncoder
+
+    return ScoreStage(NanoEncoder(spec.encoder.weights), bank, neighbours=spec.scores.neighbours)
+
+
+def decide_stage(spec: JobSpec) -> DecideStage:
+    """Return the stage that applies the policy."""
+    return DecideStage(spec.policy)
+
+
+def scoring_digest(spec: JobSpec) -> str:
+    """Return the digest of everything that decides scores: the encoder's weights and the scorers' parameters."""
+    from workers.encoders.load import NanoEncoder
+
+    return digest_of([NanoEncoder(spec.encoder.weights).digest, spec.scores.model_dump(mode="json")])
+
+
+def reference_bank(spec: JobSpec) -> NDArray[np.float32]:
+    """Return the style embeddings `[images, width]` of training images drawn evenly from all styles, for CSLS.
+
+    Images that cannot be read are left out; held-out subjects are never in it.
+    """
+    from workers.encoders.load import NanoEncoder
+
+    gallery = gallery_of(spec)
+    rng = np.random.default_rng(spec.seed)
+    styles = [style for style in gallery.styles() if len(gallery.styled(style, "train"))]
+    pictures = []
+    for position in range(spec.scores.bank if styles else 0):
+        choices = gallery.styled(styles[position % len(styles)], "train")
+        ref = choices[int(rng.integers(len(choices)))]
+        try:
+            pictures.append(gallery.load(ref).pixels)
+        except LookupError:
+            continue
+    encoder = NanoEncoder(spec.encoder.weights)
+    if not pictures:
+        pictures = [np.full((32, 32, 3), 255, np.uint8)]
+    bank = encoder.embed(pictures)[0]
+    missing = max(0, spec.scores.neighbours - len(bank))
+    return np.concatenate([bank, np.repeat(bank[:1], missing, axis=0)]) if missing else bank

@@ -1,0 +1,213 @@
+"""A curation job from spec to commits: what is left to do, doing it, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, Literal
+
+import pyarrow as pa
+import yaml
+
+from curation.candidates import Digests, IngestedTarget, in_shard_order, propose
+from curation.cluster import cluster
+from curation.context import gallery_of, reference_bank, scoring_digest
+from curation.deduplicate import nearest_earlier
+from curation.graph.rows import Row
+from curation.spec.model import JobSpec
+from curation.targets import choose_targets
+from manifests.arrow_schema import to_table
+from manifests.identities import digest_of
+from manifests.images import ImageRef
+from manifests.records import Job
+from manifests.store import Store
+
+_LIBRARIES = ("triptych", "ray", "torch", "pyarrow", "deltalake", "webdataset", "pillow", "opencv-python-headless")
+
+Phase = Literal["listing", "ingest", "bank", "curate", "done"]
+ProgressHook = Callable[["Progress"], None]
+
+
+@dataclass
+class Progress:
+    """Where a job stands; a display is given this again and again."""
+
+    phase: Phase = "listing"
+    targets: int = 0
+    ingested: int = 0
+    refused: int = 0
+    duplicates: int = 0
+    candidates: int = 0
+    committed_before: int = 0
+    committed: int = 0
+    accepted: int = 0
+    shards: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came of a run."""
+
+    job_id: str
+    status: Literal["finished", "interrupted", "failed"]
+    seconds: float
+    progress: Progress
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the summary as plain values."""
+        counts = {key: value for key, value in vars(self.progress).items() if key not in ("phase", "reasons")}
+        return {
+            "job_id": self.job_id,
+            "status": self.status,
+            "seconds": round(self.seconds, 1),
+            **counts,
+            "reasons": dict(self.progress.reasons.most_common()),
+        }
+
+
+class NothingToDoError(ValueError):
+    """The spec selects no target at all."""
+
+
+def run_job(
+    spec: JobSpec, store: Store, *, limit: int | None = None, hook: ProgressHook = lambda _progress: None
+) -> Summary:
+    """Run a job into a store, or what is left of it.
+
+    Candidates that the manifest holds are not made again. `limit` takes the first so many targets. Every run leaves
+    a row in `jobs`, also one that is interrupted (KeyboardInterrupt passes through) or fails.
+    """
+    progress = Progress()
+    started, clock = datetime.now(UTC), time.monotonic()
+    store = Store(store.root.absolute())
+    job_id = digest_of([spec.digest, started.isoformat(), platform.node()])[:12]
+    status: Literal["finished", "interrupted", "failed"] = "failed"
+    with store.writing():
+        try:
+            _run(spec, store, limit, progress, hook)
+            status = "finished"
+        except KeyboardInterrupt:
+            status = "interrupted"
+            raise
+        finally:
+            summary = Summary(job_id, status, time.monotonic() - clock, progress)
+            _record(spec, store, summary, started)
+        progress.phase = "done"
+        hook(progress)
+    return summary
+
+
+def plan_targets(spec: JobSpec, limit: int | None = None) -> list[ImageRef]:
+    """Return the targets of a job. Raises NothingToDoError where there are none, naming what excludes them."""
+    targets = choose_targets(gallery_of(spec), spec.targets)
+    if not targets:
+        raise NothingToDoError(
+            "targets: no image of the sources can be a target; check sources, targets.styles and targets.subjects"
+        )
+    return targets[:limit]
+
+
+def _run(spec: JobSpec, store: Store, limit: int | None, progress: Progress, hook: ProgressHook) -> None:
+    hook(progress)
+    refs = plan_targets(spec, limit)
+    digests = Digests(spec.generation_digest, scoring_digest(spec), spec.policy.digest)
+    progress.targets = len(refs)
+    progress.phase = "ingest"
+    hook(progress)
+    with cluster(spec):
+        targets = _ingest(spec, store, refs, progress, hook)
+        rows = list(propose(targets, spec, digests))
+        progress.candidates = len(rows)
+        todo = _left_to_do(rows, store)
+        progress.committed_before = len({row["candidate_id"] for row in rows}) - len(todo)
+        if todo:
+            _curate(spec, store, todo, progress, hook)
+    store.write_index()
+
+
+def _left_to_do(rows: Sequence[Row], store: Store) -> list[Row]:
+    """Return the candidates that are not committed yet, each once, in the order in which shards are filled."""
+    done = store.committed_candidates()
+    fresh: dict[str, Row] = {}
+    for row in rows:
+        if row["candidate_id"] not in done:
+            fresh.setdefault(row["candidate_id"], row)
+    return in_shard_order(list(fresh.values()))
+
+
+def _ingest(
+    spec: JobSpec, store: Store, refs: Sequence[ImageRef], progress: Progress, hook: ProgressHook
+) -> list[IngestedTarget]:
+    from curation.graph.ingest_graph import ingest
+
+    gallery = gallery_of(spec)
+    ids = [gallery.ref_id(ref) for ref in refs]
+    columns = ["ref_id", "asset_id", "perceptual_hash", "refused", "detail", "role"]
+    wanted = set(ids)
+    known = {row["ref_id"]: row for row in store.assets.read(columns).to_pylist() if row["ref_id"] in wanted}
+    known = {ref_id: row for ref_id, row in known.items() if row["perceptual_hash"] or row["refused"]}
+    progress.ingested = len(known)
+    fresh = {ref_id: ref for ref_id, ref in zip(ids, refs, strict=True) if ref_id not in known}
+    for batch in ingest(spec, list(fresh.values())):
+        store.add_assets(batch)
+        for row in batch.select(columns).to_pylist():
+            known[row["ref_id"]] = row
+        progress.ingested += batch.num_rows
+        hook(progress)
+    hashed = [position for position, ref_id in enumerate(ids) if known[ref_id]["perceptual_hash"]]
+    hashes = [known[ids[position]]["perceptual_hash"] for position in hashed]
+    repeats: dict[int, str] = {}
+    for place, earlier in enumerate(nearest_earlier(hashes, max_distance=spec.deduplicate.max_distance)):
+        if earlier is not None:
+            repeats[hashed[place]] = known[ids[hashed[earlier]]]["asset_id"]
+    targets = []
+    for position, (ref, ref_id) in enumerate(zip(refs, ids, strict=True)):
+        row = known[ref_id]
+        duplicate = repeats.get(position)
+        targets.append(IngestedTarget(ref, ref_id, row["asset_id"], row["refused"], row["detail"], duplicate))
+    progress.refused = sum(target.refused is not None for target in targets)
+    progress.duplicates = len(repeats)
+    return targets
+
+
+def _curate(spec: JobSpec, store: Store, todo: Sequence[Row], progress: Progress, hook: ProgressHook) -> None:
+    import ray
+
+    from curation.graph.candidate_graph import curate
+
+    progress.phase = "bank"
+    hook(progress)
+    bank = ray.get(ray.remote(num_cpus=spec.stages.score.cpus)(reference_bank).remote(spec))
+    progress.phase = "curate"
+    hook(progress)
+    for packed in curate(spec, todo, bank=bank, store=store):
+        store.commit(packed.triplets, packed.assets, packed.shards)
+        progress.committed += packed.counts["candidates"]
+        progress.accepted += packed.counts["accepted"]
+        progress.shards += len(packed.shards)
+        progress.reasons.update(packed.counts["reasons"])
+        hook(progress)
+
+
+def _record(spec: JobSpec, store: Store, summary: Summary, started: datetime) -> None:
+    versions = {name: version(name) for name in _LIBRARIES} | {"python": platform.python_version()}
+    job = Job(
+        job_id=summary.job_id,
+        spec=yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False),
+        spec_digest=spec.digest,
+        generation_digest=spec.generation_digest,
+        status=summary.status,
+        started=started,
+        finished=datetime.now(UTC),
+        versions=json.dumps(versions, sort_keys=True),
+        counts=json.dumps(summary.to_json(), sort_keys=True),
+    )
+    rows: pa.Table = to_table(Job, [job])
+    store.jobs.append(rows)

@@ -1,0 +1,134 @@
+"""What a job would do, before it does it: stages, candidates, and the time and bytes that a small sample foretells."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from curation.candidates import Digests, IngestedTarget, propose
+from curation.cluster import demand
+from curation.context import (
+    decide_stage,
+    destylize_stage,
+    gallery_of,
+    load_stage,
+    reference_bank,
+    score_stage,
+    stylize_stage,
+)
+from curation.graph.ingest_graph import IngestWorker
+from curation.graph.rows import Row, is_open
+from curation.graph.stage import Stage
+from curation.job import plan_targets
+from curation.spec.model import JobSpec, StageSpec
+from manifests.images import ImageRef
+from manifests.records import ROLES
+
+_T = TypeVar("_T")
+_SAMPLE = 12
+_STARTUP_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage: what it may use, and how long it takes for a candidate."""
+
+    name: str
+    resources: StageSpec
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a job would do."""
+
+    targets: int
+    styles: int
+    subjects: int
+    heldout_targets: int
+    candidates: int
+    shard_batches: int
+    stages: list[StagePlan]
+    cpus: int
+    cpus_held: float
+    gpus_held: float
+    seconds: float
+    bytes: int
+    refused_in_sample: int
+    sampled: int
+
+
+def make_plan(spec: JobSpec, limit: int | None = None) -> Plan:
+    """Return the plan of a job: lists its targets, and runs a dozen of them through the stages in this process.
+
+    Time assumes that the stages share the cores evenly; bytes assume that every candidate is accepted.
+    """
+    refs = plan_targets(spec, limit)
+    each = spec.layouts.preserved + spec.layouts.shifted
+    step = max(1, len(refs) // _SAMPLE)
+    timed, size, refused, sampled = _sample(spec, refs[::step][:_SAMPLE])
+    cores = spec.ray.cpus or os.cpu_count() or 1
+    candidates = len(refs) * each
+    per_candidate = sum(stage.milliseconds for stage in timed) / 1000
+    held = demand(spec)
+    return Plan(
+        targets=len(refs),
+        styles=len({ref.style for ref in refs}),
+        subjects=len({ref.subject for ref in refs}),
+        heldout_targets=sum(ref.split == "heldout" for ref in refs),
+        candidates=candidates,
+        shard_batches=-(-candidates // spec.shards.candidates),
+        stages=timed,
+        cpus=cores,
+        cpus_held=held[0],
+        gpus_held=held[1],
+        seconds=_STARTUP_SECONDS + candidates * per_candidate / cores,
+        bytes=round(size * candidates),
+        refused_in_sample=refused,
+        sampled=sampled,
+    )
+
+
+def _sample(spec: JobSpec, refs: list[ImageRef]) -> tuple[list[StagePlan], float, int, int]:
+    worker = IngestWorker(spec)
+    spent: dict[str, float] = {}
+    ingested = _timed("ingest", spent, lambda: [worker.ingest(ref) for ref in refs])
+    targets = [
+        IngestedTarget(ref, row.ref_id, row.asset_id, row.refused, row.detail)
+        for ref, row in zip(refs, ingested, strict=True)
+    ]
+    rows = list(propose(targets, spec, Digests(spec.generation_digest, "", spec.policy.digest)))
+    small = spec.model_copy(update={"scores": spec.scores.model_copy(update={"bank": 16, "neighbours": 1})})
+    gallery_of.cache_clear()
+    bank = reference_bank(small)
+    stages: dict[str, Stage] = {
+        "load": load_stage(spec),
+        "stylize": stylize_stage(spec),
+        "destylize": destylize_stage(spec),
+        "score": score_stage(small, bank),
+        "decide": decide_stage(spec),
+    }
+    for name, stage in stages.items():
+        _timed(name, spent, partial(stage.process, [row for row in rows if is_open(row)]))
+    made = [row for row in rows if row.get("content_image")]
+    size = sum(_bytes_of(row) for row in made) / max(1, len(made))
+    plans = [
+        StagePlan(name, getattr(spec.stages, name), 1000 * spent[name] / max(1, len(rows)))
+        for name in ("ingest", *stages)
+    ]
+    return plans, size, sum(target.refused is not None for target in targets), len(targets)
+
+
+def _bytes_of(row: Row) -> int:
+    return sum(len(row[f"{role}_image"] or b"") for role in ROLES) + 4096
+
+
+def _timed(name: str, spent: dict[str, float], work: Callable[[], _T]) -> _T:
+    start = time.perf_counter()
+    result = work()
+    spent[name] = time.perf_counter() - start
+    return result

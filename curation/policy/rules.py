@@ -1,0 +1,85 @@
+"""A policy: a list of rules over score columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from manifests.identities import digest_of
+from manifests.records import SCORES, Layout
+
+
+class When(BaseModel):
+    """To which candidates a rule applies."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layout: Layout
+
+
+class Rule(BaseModel):
+    """One bound on one score; a candidate outside of it is rejected with the rule as its reason."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    column: str = Field(description="A score column of the manifest.")
+    min: float | None = None
+    max: float | None = None
+    when: When | None = None
+
+    @field_validator("column")
+    @classmethod
+    def _known(cls, column: str) -> str:
+        if column not in SCORES:
+            raise ValueError(f"{column!r} is no score column; a rule may read: {', '.join(SCORES)}")
+        return column
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError(f"the rule on {self.column} has no bound: give min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"the rule on {self.column} can never hold: min {self.min} is above max {self.max}")
+        return self
+
+    def applies(self, layout: str) -> bool:
+        """Tell whether the rule applies to candidates of this layout."""
+        return self.when is None or self.when.layout == layout
+
+    def broken_by(self, value: float) -> str | None:
+        """Return the reason for which a value is refused, e.g. `style_leak>0.55`, or None."""
+        if self.min is not None and value < self.min:
+            return f"{self.column}<{self.min:g}"
+        if self.max is not None and value > self.max:
+            return f"{self.column}>{self.max:g}"
+        return None
+
+
+class Policy(BaseModel):
+    """All rules that a candidate must satisfy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of the rules."""
+        return digest_of([rule.model_dump() for rule in self.rules])
+
+    def to_yaml(self) -> str:
+        """Return the policy as YAML that a spec takes under `policy`."""
+        return yaml.safe_dump([rule.model_dump(exclude_none=True) for rule in self.rules], sort_keys=False)
+
+
+def read_policy(path: Path) -> Policy:
+    """Read a policy file: a YAML list of rules. Raises ValueError (or pydantic's) naming what is wrong."""
+    if not path.is_file():
+        raise ValueError(f"policy file {path} does not exist; `triptych curate calibrate` writes one")
+    rules: Any = yaml.safe_load(path.read_text()) or []
+    if not isinstance(rules, list):
+        raise ValueError(f"policy file {path} holds {type(rules).__name__}, a list of rules is needed")
+    return Policy.model_validate({"rules": rules})

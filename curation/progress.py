@@ -1,0 +1,94 @@
+"""The live display of a running job: a bar for each phase, and the funnel as it fills."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from curation.job import Progress
+
+_SHOWN_REASONS = 8
+_PHASES = {
+    "listing": "listing sources",
+    "ingest": "ingesting targets",
+    "bank": "embedding the reference bank",
+    "curate": "curating candidates",
+    "done": "done",
+}
+
+
+class LiveDisplay:
+    """Shows a job's progress in a terminal, and prints a line a phase where there is none."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars = Bars(
+            TextColumn("{task.description:<20}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            expand=True,
+        )
+        self._ingest: TaskID = self._bars.add_task("targets ingested", total=None)
+        self._curate: TaskID = self._bars.add_task("candidates", total=None, start=False)
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        self._phase = ""
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_error: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self._live:
+            self._live.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        """Show where the job stands."""
+        if self._live:
+            self._update_bars(progress)
+            self._live.update(Group(self._bars, funnel(progress)))
+        elif progress.phase != self._phase or progress.phase == "curate":
+            self._console.print(_line(progress), highlight=False)
+        self._phase = progress.phase
+
+    def _update_bars(self, progress: Progress) -> None:
+        self._bars.update(self._ingest, completed=progress.ingested, total=progress.targets or None)
+        if progress.phase == "curate" and self._phase != "curate":
+            self._bars.start_task(self._curate)
+        done = progress.committed_before + progress.committed
+        self._bars.update(self._curate, completed=done, total=progress.candidates or None)
+
+
+def funnel(progress: Progress) -> RenderableType:
+    """Return the funnel as a table: how many came in, and what became of them."""
+    table = Table(box=None, padding=(0, 2), show_header=False)
+    table.add_column(justify="right", style="bold")
+    table.add_column()
+    table.add_row(f"{progress.targets:,}", _PHASES[progress.phase] if progress.phase != "done" else "targets")
+    if progress.refused:
+        table.add_row(f"{progress.refused:,}", "targets refused at ingest", style="yellow")
+    if progress.duplicates:
+        table.add_row(f"{progress.duplicates:,}", "targets that repeat an earlier one", style="yellow")
+    if progress.committed_before:
+        table.add_row(f"{progress.committed_before:,}", "candidates committed by earlier runs")
+    table.add_row(f"{progress.committed:,}", "candidates committed")
+    table.add_row(f"{progress.accepted:,}", f"accepted, in {progress.shards:,} shards", style="green")
+    for reason, count in progress.reasons.most_common(_SHOWN_REASONS):
+        table.add_row(f"{count:,}", reason, style="dim")
+    return table
+
+
+def _line(progress: Progress) -> str:
+    done = progress.committed_before + progress.committed
+    if progress.phase == "curate" and progress.candidates:
+        return f"candidates {done:,}/{progress.candidates:,}, accepted {progress.accepted:,}"
+    return _PHASES[progress.phase]

@@ -1,0 +1,181 @@
+"""Calibrating on a store: what was learnt, how good it is on held-out subjects, and a plot of every score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from curation.policy.calibrate import (
+    BOUNDS,
+    Bound,
+    CalibrationError,
+    Labelled,
+    Quality,
+    auc,
+    evaluate,
+    learn_policy,
+)
+from curation.policy.labels import COLUMNS, is_for_fitting, label, read_verdicts, scored, to_labelled
+from curation.policy.rules import Policy
+from manifests.store import Store
+from workers.experts.faults import GOOD
+
+Pairs = list[tuple[dict[str, Any], bool]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What calibration learnt."""
+
+    policy: Policy
+    path: Path
+    plot: Path
+    precision_asked: float
+    fitted_on: Quality
+    heldout: Quality | None
+    aucs: Mapping[str, float]
+    caught: Mapping[str, tuple[int, int]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outcome as plain values."""
+        return {
+            "policy": str(self.path),
+            "plot": str(self.plot),
+            "precision_asked": self.precision_asked,
+            "rules": [rule.model_dump(exclude_none=True) for rule in self.policy.rules],
+            "fitted_on": _quality_json(self.fitted_on),
+            "heldout": _quality_json(self.heldout) if self.heldout else None,
+            "auc": dict(self.aucs),
+            "caught_on_heldout": {kind: {"caught": c, "total": t} for kind, (c, t) in self.caught.items()},
+        }
+
+    def to_table(self) -> Table:
+        """Return the scores with their skill and the thresholds that were learnt."""
+        table = Table("score", "AUC", "threshold", box=None, padding=(0, 2))
+        for name, value in self.aucs.items():
+            column, _, layout = name.partition(", ")
+            rules = [r for r in self.policy.rules if r.column == column and (r.when.layout if r.when else "") == layout]
+            bounds = [f">= {r.min:g}" if r.min is not None else f"<= {r.max:g}" for r in rules]
+            table.add_row(name, "n/a" if math.isnan(value) else f"{value:.3f}", ", ".join(bounds) or "not needed")
+        return table
+
+    def to_lines(self) -> list[str]:
+        """Return what a person wants to know besides."""
+        lines = [_sentence("fitted on", self.fitted_on)]
+        if self.heldout:
+            lines.append(_sentence("held-out subjects", self.heldout))
+            lines += [f"  {kind}: {caught:,} of {total:,} caught" for kind, (caught, total) in self.caught.items()]
+        return [*lines, f"policy: {self.path}", f"plot:   {self.plot}"]
+
+
+def calibrate_store(store: Store, *, precision: float, verdicts: Path | None, out: Path) -> Outcome:
+    """Learn a policy from the candidates of a store, write it as YAML with a plot beside it, and return what came out.
+
+    Raises `CalibrationError` where too little is known.
+    """
+    known = read_verdicts(verdicts) if verdicts else None
+    pairs = label(scored(store.triplets.read(COLUMNS)), known)
+    if not pairs:
+        raise CalibrationError(
+            "no candidate of this store has a known truth: run a job with faults.share above 0, or give --verdicts"
+        )
+    fitting = [pair for pair in pairs if is_for_fitting(pair[0], by_verdict=known is not None)]
+    heldout = [pair for pair in pairs if pair[0]["split"] == "heldout"]
+    policy = learn_policy(to_labelled(fitting), precision=precision)
+    on_fitting, _ = evaluate(policy, to_labelled(fitting))
+    judged = heldout or fitting
+    on_heldout, kept = evaluate(policy, to_labelled(judged))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    plot = out.with_suffix(".png")
+    outcome = Outcome(
+        policy=policy,
+        path=out,
+        plot=plot,
+        precision_asked=precision,
+        fitted_on=on_fitting,
+        heldout=on_heldout if heldout else None,
+        aucs={_name(bound): _auc(bound, judged) for bound in BOUNDS},
+        caught=_caught(judged, kept) if heldout else {},
+    )
+    out.write_text(_header(outcome) + policy.to_yaml())
+    _plot(judged, policy, plot)
+    return outcome
+
+
+def _name(bound: Bound) -> str:
+    return f"{bound.column}, {bound.layout}" if bound.layout else bound.column
+
+
+def _auc(bound: Bound, pairs: Pairs) -> float:
+    data = to_labelled([pair for pair in pairs if bound.layout in (None, pair[0]["layout"])])
+    return auc(data.scores[bound.column], data.good, bad=bound.bad)
+
+
+def _caught(pairs: Pairs, kept: Sequence[bool] | np.ndarray) -> dict[str, tuple[int, int]]:
+    caught: dict[str, tuple[int, int]] = {}
+    for (row, good), keep in zip(pairs, kept, strict=True):
+        if not good:
+            kind = row["truth"] if row["truth"] not in (None, GOOD) else "bad"
+            done, total = caught.get(kind, (0, 0))
+            caught[kind] = (done + (not keep), total + 1)
+    return dict(sorted(caught.items(), key=lambda item: item[1][0] / item[1][1]))
+
+
+def _sentence(where: str, quality: Quality) -> str:
+    return (
+        f"{where}: {quality.good:,} good and {quality.bad:,} bad candidates; precision {quality.precision:.3f}, "
+        f"recall {quality.recall:.3f}"
+    )
+
+
+def _quality_json(quality: Quality) -> dict[str, float | int]:
+    return {**vars(quality), "precision": round(quality.precision, 4), "recall": round(quality.recall, 4)}
+
+
+def _header(outcome: Outcome) -> str:
+    lines = [f"Learnt by `triptych curate calibrate --precision {outcome.precision_asked:g}`."]
+    lines.append(_sentence("Fitted on", outcome.fitted_on) + ".")
+    if outcome.heldout:
+        lines.append(_sentence("Held-out subjects", outcome.heldout) + ".")
+    return "".join(f"# {line}\n" for line in lines)
+
+
+def _plot(pairs: Pairs, policy: Policy, path: Path) -> None:
+    """Plot, for each threshold that calibration tries, precision and recall along it, and its place in the policy."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 9), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(3, 4).ravel()
+    for axis, bound in zip(axes, BOUNDS, strict=False):
+        data = to_labelled([pair for pair in pairs if bound.layout in (None, pair[0]["layout"])])
+        if len(data):
+            _plot_bound(axis, bound, data, policy)
+    axes[0].legend(loc="lower left", fontsize=8)
+    for axis in axes[len(BOUNDS) :]:
+        axis.set_visible(False)
+    figure.savefig(path, dpi=90)
+
+
+def _plot_bound(axis: Any, bound: Bound, data: Labelled, policy: Policy) -> None:
+    values = data.scores[bound.column]
+    levels = np.quantile(values, np.linspace(0, 1, 80))
+    keep = values[None, :] >= levels[:, None] if bound.bad == "low" else values[None, :] <= levels[:, None]
+    kept_good, kept = (keep & data.good).sum(axis=1), keep.sum(axis=1)
+    axis.plot(levels, kept_good / np.maximum(kept, 1), color="#2b59c3", label="precision of this rule alone")
+    axis.plot(levels, kept_good / max(1, data.good.sum()), color="#2f8f6b", label="recall of this rule alone")
+    for rule in policy.rules:
+        layout = rule.when.layout if rule.when else None
+        if rule.column == bound.column and layout == bound.layout:
+            axis.axvline(rule.min if rule.min is not None else rule.max, color="#cf5b45", linestyle="--")
+    area = auc(values, data.good, bad=bound.bad)
+    axis.set_title(f"{_name(bound)}\nAUC {area:.3f}", fontsize=9)
+    axis.set_ylim(0, 1.02)
+    axis.grid(alpha=0.25)

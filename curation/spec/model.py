@@ -1,0 +1,268 @@
+"""The keys of a job spec, with their defaults and ranges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from workers.treatments.registry import DEFAULT_TREATMENTS, treatment
+
+from curation.ingest.limits import Limits
+from curation.policy.rules import Policy, read_policy
+from curation.sources.registry import AnySource
+from manifests.identities import digest_of
+from manifests.images import UNTREATED
+from workers.experts.faults import Fault
+from workers.treatments.base import Treatment
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ImageSpec(_Part):
+    """How images are stored."""
+
+    size: int = Field(default=128, ge=32, le=4096, description="Longer side of every image, in pixels.")
+    format: Literal["webp", "png", "jpeg"] = Field(default="webp", description="webp and png are lossless.")
+
+
+class TargetSpec(_Part):
+    """Which images are targets."""
+
+    per_subject: int | None = Field(
+        default=None, ge=1, description="How many styles each subject is taken in; all of them unless given."
+    )
+    styles: tuple[str, ...] | None = Field(default=None, description="Only these styles; all unless given.")
+    subjects: tuple[str, ...] | None = Field(default=None, description="Only these subjects; all unless given.")
+    folds: tuple[Annotated[int, Field(ge=0, le=9)], ...] | None = Field(
+        default=None, description="Only subjects of these folds (sha256 of the name mod 10); all unless given."
+    )
+    seed: int = 0
+
+
+class LayoutSpec(_Part):
+    """How many candidates each target gets of either kind."""
+
+    preserved: int = Field(default=1, ge=0, le=64)
+    shifted: int = Field(default=1, ge=0, le=64)
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.preserved + self.shifted == 0:
+            raise ValueError("no candidate is asked for: set preserved, shifted or both to at least 1")
+        return self
+
+
+class DeduplicateSpec(_Part):
+    """When a target counts as a repetition of an earlier one."""
+
+    max_distance: int = Field(default=10, ge=0, le=63, description="Differing bits of the 256-bit perceptual hash.")
+
+
+class RetrievalSpec(_Part):
+    """The expert that takes its images from the job's own sources."""
+
+    kind: Literal["retrieval"] = "retrieval"
+    min_overlap: float = Field(
+        default=0.6, ge=0, le=1, description="De-stylize, preserved layout: least overlap with the target's subject."
+    )
+
+
+class ExpertsSpec(_Part):
+    """Who makes the other two images."""
+
+    stylize: RetrievalSpec = RetrievalSpec()
+    destylize: RetrievalSpec = RetrievalSpec()
+
+
+class FaultSpec(_Part):
+    """Which share of candidates the retrieval expert spoils, and how, so that filters can be measured."""
+
+    share: float = Field(default=0.0, ge=0, le=0.9)
+    kinds: tuple[Fault, ...] = tuple(Fault)
+
+
+class EncoderSpec(_Part):
+    """The vision tower behind the embedding scores."""
+
+    weights: Path | None = Field(default=None, description="Weights in safetensors; those of the package unless given.")
+
+    @field_validator("weights")
+    @classmethod
+    def _there(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.is_file():
+            raise ValueError(f"{path} does not exist; `triptych encoders fit` writes weights")
+        return path
+
+
+class ScoreSpec(_Part):
+    """Parameters of the scorers."""
+
+    bank: int = Field(default=512, ge=16, le=65536, description="Images in the reference bank of CSLS.")
+    neighbours: int = Field(default=10, ge=1, description="Neighbours in the bank that count.")
+
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
+        if self.neighbours > self.bank:
+            raise ValueError(f"neighbours is {self.neighbours}, the bank has only {self.bank} images")
+        return self
+
+
+class ShardSpec(_Part):
+    """How accepted triplets are packed."""
+
+    candidates: int = Field(
+        default=512, ge=1, le=100_000, description="Candidates behind one shard; it holds those of them accepted."
+    )
+
+
+class StageSpec(_Part):
+    """What one stage of the graph may use."""
+
+    cpus: float = Field(default=0.25, gt=0, description="CPU cores of one worker, as Ray counts them.")
+    gpus: float = Field(default=0.0, ge=0, description="GPUs of one worker; fractions share one.")
+    batch: int = Field(default=32, ge=1, le=4096, description="Rows in one call.")
+    workers: tuple[int, int] = Field(default=(1, 1), description="Fewest and most workers.")
+
+    @field_validator("workers")
+    @classmethod
+    def _ordered(cls, workers: tuple[int, int]) -> tuple[int, int]:
+        if not 1 <= workers[0] <= workers[1]:
+            raise ValueError(f"workers is [fewest, most] with 1 <= fewest <= most, got {list(workers)}")
+        return workers
+
+
+class StagesSpec(_Part):
+    """Resources of each stage."""
+
+    ingest: StageSpec = StageSpec(cpus=1.0, workers=(1, 2))
+    load: StageSpec = StageSpec()
+    stylize: StageSpec = StageSpec()
+    destylize: StageSpec = StageSpec()
+    score: StageSpec = StageSpec()
+    decide: StageSpec = StageSpec()
+    pack: StageSpec = StageSpec()
+
+    def pools(self) -> dict[str, StageSpec]:
+        """Return the stages of the candidate graph that keep workers alive, in order."""
+        return {name: getattr(self, name) for name in ("load", "stylize", "destylize", "score")}
+
+
+class RaySpec(_Part):
+    """Where the job runs."""
+
+    address: str | None = Field(default=None, description="A cluster to connect to; a local one unless given.")
+    cpus: int | None = Field(default=None, ge=1, description="Cores of the local instance; all unless given.")
+    object_store_mb: int = Field(default=400, ge=80, description="Object store of the local instance, in MB.")
+
+
+_PLACES = {"path", "table", "urls"}
+
+TreatmentEntry = str | dict[str, Any]
+
+
+def _build_treatment(entry: TreatmentEntry) -> Treatment:
+    if isinstance(entry, str):
+        return treatment(entry)
+    parameters = dict(entry)
+    name = parameters.pop("name", None)
+    if not isinstance(name, str):
+        raise ValueError(f"treatment {entry!r} has no name")
+    return treatment(name, **parameters)
+
+
+class JobSpec(_Part):
+    """A curation job."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Lower-case letters, digits and dashes.")
+    sources: tuple[Annotated[AnySource, Field(discriminator="kind")], ...] = Field(min_length=1)
+    seed: int = Field(default=0, description="Drawn on by everything that is random in the job.")
+    image: ImageSpec = ImageSpec()
+    limits: Limits = Limits()
+    treatments: tuple[TreatmentEntry, ...] = Field(
+        default=(UNTREATED, *DEFAULT_TREATMENTS),
+        min_length=1,
+        description="Paintings applied by the iconify and procedural sources; `none` stands for no painting.",
+    )
+    targets: TargetSpec = TargetSpec()
+    layouts: LayoutSpec = LayoutSpec()
+    deduplicate: DeduplicateSpec = DeduplicateSpec()
+    experts: ExpertsSpec = ExpertsSpec()
+    prompt: str = Field(default="a photo of {subject}", description="Prompt of layout-shifted candidates.")
+    faults: FaultSpec = FaultSpec()
+    encoder: EncoderSpec = EncoderSpec()
+    scores: ScoreSpec = ScoreSpec()
+    policy: Policy = Policy()
+    shards: ShardSpec = ShardSpec()
+    stages: StagesSpec = StagesSpec()
+    ray: RaySpec = RaySpec()
+
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _read_policy(cls, value: Any) -> Any:
+        if isinstance(value, str | Path):
+            return read_policy(Path(value))
+        return {"rules": value} if isinstance(value, list | tuple) else value
+
+    @field_validator("treatments")
+    @classmethod
+    def _known_treatments(cls, entries: tuple[TreatmentEntry, ...]) -> tuple[TreatmentEntry, ...]:
+        names = [entry if isinstance(entry, str) else entry.get("name") for entry in entries]
+        for name, entry in zip(names, entries, strict=True):
+            if name != UNTREATED:
+                _build_treatment(entry)
+            if names.count(name) > 1:
+                raise ValueError(f"treatment {name!r} is listed twice")
+        return entries
+
+    @field_validator("prompt")
+    @classmethod
+    def _template(cls, prompt: str) -> str:
+        try:
+            prompt.format(subject="cat")
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError(f"{prompt!r} is no template ({error}): the only field is {{subject}}") from None
+        return prompt
+
+    @model_validator(mode="after")
+    def _distinct_sources(self) -> Self:
+        names = [source.name or source.kind for source in self.sources]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two sources are named {name!r}: give each a name of its own")
+        return self
+
+    def painters(self) -> dict[str, Treatment | None]:
+        """Return the treatments by name, `none` standing for no painting."""
+        painters: dict[str, Treatment | None] = {}
+        for entry in self.treatments:
+            if entry == UNTREATED:
+                painters[UNTREATED] = None
+            else:
+                built = _build_treatment(entry)
+                painters[built.name] = built
+        return painters
+
+    def generation(self) -> dict[str, Any]:
+        """Return the part of the spec that decides what is generated; its digest is part of every candidate id.
+
+        Where a source's files lie is not in it, so moving a folder makes no new candidates: what they show is covered
+        by the ids of the targets.
+        """
+        kept = self.model_dump(mode="json", include={"seed", "image", "limits", "experts", "prompt", "faults"})
+        kept["sources"] = [source.model_dump(mode="json", exclude=_PLACES) for source in self.sources]
+        painters = self.painters()
+        kept["treatments"] = {name: p.model_dump(mode="json") if p else None for name, p in painters.items()}
+        return kept
+
+    @property
+    def generation_digest(self) -> str:
+        """Return the digest of the generation part."""
+        return digest_of(self.generation())
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of the whole spec."""
+        return digest_of(self.model_dump(mode="json"))
