@@ -18,6 +18,7 @@ from PIL import (
     MpoImagePlugin,  # noqa: F401
     PngImagePlugin,  # noqa: F401
     TiffImagePlugin,
+    UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
 )
 
@@ -29,6 +30,7 @@ from curation.ingest.orientation import UPRIGHT, read_orientation, turn_upright
 from curation.ingest.png_chunks import check_png
 from curation.ingest.refusal import Reason, Refused
 from curation.ingest.signature import signature
+from curation.ingest.tiff_extent import is_cut_tiff
 
 _MAX_PIXELS_PER_BYTE = 500
 _MAX_JPEG_SCANS = 500
@@ -152,6 +154,8 @@ def _profile(image: Image.Image) -> bytes | None:
 
 def _verdict(error: Exception, data: bytes, image_format: str) -> Refused:
     detail = f"{image_format}: {type(error).__name__}: {error}"
+    if isinstance(error, UnidentifiedImageError):  # its message is a memory address
+        detail = f"the {image_format} header cannot be read"
     message = str(error).lower()
     if "decompressed data too large" in message or "too much memory used in text" in message:
         return Refused(Reason.BOMB, detail)
@@ -169,5 +173,5 @@ def _is_cut(data: bytes, image_format: str) -> bool:
     if image_format == "WEBP":
         return int.from_bytes(data[4:8], "little") + 8 > len(data)
     if image_format == "TIFF":
-        return int.from_bytes(data[4:8], "little" if data[:2] == b"II" else "big") >= len(data)
+        return is_cut_tiff(data)
     return False

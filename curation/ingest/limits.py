@@ -6,6 +6,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+READ_CAP = 256 * 1024 * 1024
+"""Bytes of one image above which it is not even read, whatever the limits of a job."""
+
 ImageFormat = Literal["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"]
 
 
@@ -18,7 +21,9 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=1024**3, description="Largest encoded file, in bytes.")
+    max_bytes: int = Field(
+        default=64 * 1024 * 1024, ge=1024, le=READ_CAP, description="Largest encoded file, in bytes."
+    )
     max_pixels: int = Field(
         default=64_000_000, ge=256, le=178_000_000, description="Most pixels, width times height, that are decoded."
     )

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     COLOUR = "unreadable_colour_profile"
     UNSAFE_PATH = "unsafe_path"
     NOT_A_FILE = "not_a_regular_file"
+    UNREADABLE = "unreadable_file"
     DUPLICATE_MEMBER = "duplicate_member"
 
 
