@@ -41,8 +41,8 @@ class Difference:
 def check_reference(reference: Reference, network: USOTransformer | None = None) -> Iterator[Difference]:
     """Compute every output of a reference file with our network, and yield how far each is from it.
 
-    Without `network` it is built from the file; a network that was saved and loaded, or merged, can be given in its
-    place (without LoRA or projector gradients, which a merged one has not).
+    Without `network` it is built from the file; one that was saved and loaded, or merged, can be given in its place.
+    What a network cannot have, such as the LoRA gradients of a merged one, is infinitely far.
     """
     ours = network if network is not None else reference.network()
     remembered: dict[str, Mapping[str, Tensor]] = {}

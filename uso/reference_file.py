@@ -121,7 +121,7 @@ def velocity_case(name: str) -> tuple[int, int, IdShift]:
     """Return how many content and style references a velocity output takes, and how its ids are shifted."""
     match = _VELOCITY.fullmatch(name)
     assert match is not None
-    shift = next((known for known in ID_SHIFTS if known == match[2]), "d")
+    shift: IdShift = next((known for known in ID_SHIFTS if known == match[2]), "d")
     return (*CASES[match[1]], shift)
 
 
@@ -195,10 +195,6 @@ def _require_inputs(file: WeightFile, shape: NetworkShape, outputs: list[str]) -
         raise CheckpointError(f"{file.path}: in/txt is not [{batch}, tokens, {shape.text_width}]")
     for index in range(contents):
         content = file.tensors.get(f"in/content{index}")
-        if (
-            content is None
-            or len(content.shape) != 4
-            or content.shape[:2] != latent[:2]
-            or any(side % 2 for side in content.shape[2:])
-        ):
+        size = content.shape if content else ()
+        if len(size) != 4 or size[:2] != latent[:2] or size[2] % 2 or size[3] % 2:
             raise CheckpointError(f"{file.path}: in/content{index} is not [{batch}, {latent[1]}, even, even]")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,6 +52,30 @@ class Conditions:
         if self.batch != 1:
             raise ValueError(f"only one sample can be repeated, not {self.batch}")
         return self._map(lambda tensor: tensor.expand(batch, *tensor.shape[1:]))
+
+    @staticmethod
+    def stack(conditions: Sequence[Conditions]) -> Conditions:
+        """Return several conditions as one batch; all have references of the same number and sizes."""
+        first = conditions[0]
+        return Conditions(
+            text=torch.cat([each.text for each in conditions]),
+            pooled=torch.cat([each.pooled for each in conditions]),
+            contents=tuple(
+                torch.cat([each.contents[index] for each in conditions]) for index in range(len(first.contents))
+            ),
+            styles=tuple(
+                StyleFeatures(
+                    *(torch.cat([each.styles[index][level] for each in conditions]) for level in range(len(style)))
+                )
+                for index, style in enumerate(first.styles)
+            ),
+        )
+
+    @property
+    def layout(self) -> tuple[tuple[int, ...], ...]:
+        """Return the shapes of text, references and styles without the batch; equal ones can be stacked."""
+        tensors = (self.text, *self.contents, *(style.high for style in self.styles))
+        return tuple(tensor.shape[1:] for tensor in tensors)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Conditions:
         return replace(
