@@ -50,11 +50,13 @@ class Member:
     reason: Reason | None = None
     """Why it is not served, or None where it is."""
     detail: str = ""
+    repeated: bool = False
+    """Whether an earlier member has the same name."""
 
     @property
     def key(self) -> str:
         """Return a name that no other member of the archive has."""
-        return f"{self.name}@{self.offset}" if self.reason is Reason.DUPLICATE_MEMBER else self.name
+        return f"{self.name}@{self.offset}" if self.repeated else self.name
 
 
 def list_members(path: Path) -> Iterator[Member]:
@@ -70,10 +72,11 @@ def list_members(path: Path) -> Iterator[Member]:
         end = file.seek(0, 2)
         for member in _walk(file, end):
             normal = "/".join(part for part in member.name.split("/") if part not in ("", "."))
-            if member.reason is None and normal in seen:
-                member = replace(
-                    member, reason=Reason.DUPLICATE_MEMBER, detail="an earlier member of the archive has this name"
-                )
+            if normal in seen:
+                member = replace(member, repeated=True)
+                if member.reason is None:
+                    detail = "an earlier member of the archive has this name"
+                    member = replace(member, reason=Reason.DUPLICATE_MEMBER, detail=detail)
             seen.add(normal)
             yield member
 

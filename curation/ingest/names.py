@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
 
 def printable(name: str) -> str:
-    """Return a name that can be stored as UTF-8; bytes that are not text are written as `\\xNN`."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """Return a name that can be stored and shown; bytes that are no UTF-8 and control characters become `\\xNN`."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def unsafe(name: str) -> str | None:
