@@ -7,7 +7,7 @@ fit loads nothing. What is written reads back bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +17,14 @@ from torch import Tensor
 from uso.formats.base import bfl_entries, diffusers_entries
 from uso.formats.compare import require
 from uso.formats.family import Family, base_shape, family_of, lora_shape, style_shape
-from uso.formats.layout import read_entries, write_entries
+from uso.formats.layout import Entry, read_entries, write_entries
 from uso.formats.release import COMFYUI_LORA_MARKS, lora_entries, projector_entries
 from uso.formats.safefile import (
     SHARD_BYTES,
     CheckpointError,
     WeightFile,
     cast,
+    first_few,
     open_weights,
     write_folder,
     write_weights,
@@ -116,7 +117,7 @@ def load_projector(network: USOTransformer, path: Path, *, dtype: torch.dtype | 
     Raises CheckpointError when the file does not fit it."""
     file = open_weights(path)
     _require_family(file, Family.PROJECTOR)
-    entries = projector_entries(network.shape)
+    entries = _projector_entries(network)
     require(file, entries, "the projector of this network")
     _assign(network, read_entries(entries, file.read()), dtype)
 
@@ -150,43 +151,51 @@ def save_lora(network: USOTransformer, path: Path, dtype: torch.dtype | None = N
 
 def save_projector(network: USOTransformer, path: Path, dtype: torch.dtype | None = None) -> None:
     """Write the projector as a release's `projector.safetensors`."""
-    write_weights(path, cast(write_entries(projector_entries(network.shape), network.state_dict()), dtype))
+    write_weights(path, cast(write_entries(_projector_entries(network), network.state_dict()), dtype))
 
 
 def save_comfyui(network: USOTransformer, folder: Path, dtype: torch.dtype | None = None) -> None:
     """Write LoRA and projector as the two files that ComfyUI recognises; blocks without a LoRA get zeros.
 
-    Raises CheckpointError when the network is not of FLUX.1-dev's size, the only one that ComfyUI takes.
+    Raises CheckpointError when the network is not of FLUX.1-dev's size, the only one that ComfyUI takes, and
+    ValueError when it has no LoRA.
     """
+    if lora_sites(network.shape) != lora_sites(PRESETS["flux-dev"]):
+        raise CheckpointError(f"ComfyUI takes USO for FLUX.1-dev alone, not for {network.shape}")
     tensors = _lora_tensors(network)
-    projector = write_entries(projector_entries(network.shape), network.state_dict())
-    rank = lora_rank(network)
-    assert rank is not None
-    write_weights(folder / COMFYUI_LORA, cast(comfyui_lora(network.shape, tensors, rank), dtype))
-    write_weights(folder / COMFYUI_PROJECTOR, cast(comfyui_projector(network.shape, projector), dtype))
+    sites = [site for site, _, _ in lora_pairs(network)]
+    lora = comfyui_lora(sites, lora_rank(network) or 0, tensors)
+    projector = write_entries(_projector_entries(network), network.state_dict())
+    checked = comfyui_projector(network.shape.style, network.shape.hidden, projector)
+    write_weights(folder / COMFYUI_LORA, cast(lora, dtype))
+    write_weights(folder / COMFYUI_PROJECTOR, cast(checked, dtype))
 
 
-def comfyui_lora(shape: NetworkShape, tensors: Mapping[str, Tensor], rank: int) -> dict[str, Tensor]:
-    """Return the LoRA that ComfyUI recognises: the release's, with zeros where a block is missing."""
-    flux = PRESETS["flux-dev"]
-    if (shape.hidden, shape.double, shape.single) != (flux.hidden, flux.double, flux.single):
-        raise CheckpointError(
-            f"ComfyUI takes a USO LoRA for FLUX.1-dev alone ({flux.double} double and {flux.single} single blocks of "
-            f"width {flux.hidden}), not for {shape.double} and {shape.single} of width {shape.hidden}"
-        )
+def comfyui_lora(sites: Sequence[LoraSite], rank: int, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the LoRA file that ComfyUI recognises: the release's, with zeros for the sites that are not there.
+
+    Raises CheckpointError when the sites are not FLUX.1-dev's.
+    """
+    everywhere = lora_sites(PRESETS["flux-dev"])
+    strange = [site.release_key for site in sites if site not in everywhere]
+    if strange:
+        raise CheckpointError(f"ComfyUI takes a USO LoRA for FLUX.1-dev alone, which has no {first_few(strange)}")
     dtype = next(iter(tensors.values())).dtype
     whole = {
         item.key: tensors[item.key] if item.key in tensors else torch.zeros(item.shape, dtype=dtype)
-        for item in lora_entries(lora_sites(shape), rank)
+        for item in lora_entries(everywhere, rank)
     }
     assert all(mark in whole for mark in COMFYUI_LORA_MARKS)
     return whole
 
 
-def comfyui_projector(shape: NetworkShape, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the projector that ComfyUI recognises: the release's, which must be of the released size."""
-    flux, style = PRESETS["flux-dev"], shape.style
-    sizes = (style.tokens_in, style.tokens_out, style.width, shape.hidden)
+def comfyui_projector(style: StyleShape, hidden: int, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the projector file that ComfyUI recognises: the release's, which must be of the released size.
+
+    Raises CheckpointError when it is not.
+    """
+    flux = PRESETS["flux-dev"]
+    sizes = (style.tokens_in, style.tokens_out, style.width, hidden)
     wanted = (flux.style.tokens_in, flux.style.tokens_out, flux.style.width, flux.hidden)
     if sizes != wanted:
         raise CheckpointError(
@@ -219,6 +228,10 @@ def _lora_tensors(network: USOTransformer) -> dict[str, Tensor]:
         raise ValueError("the network has no LoRA to write")
     sites: list[LoraSite] = [site for site, _, _ in lora_pairs(network)]
     return write_entries(lora_entries(sites, rank), network.state_dict())
+
+
+def _projector_entries(network: USOTransformer) -> list[Entry]:
+    return projector_entries(network.shape.style, network.shape.hidden)
 
 
 def _fresh_projector(network: USOTransformer, dtype: torch.dtype) -> dict[str, Tensor]:

@@ -57,7 +57,7 @@ def count_parameters(shape: NetworkShape, rank: int = DEFAULT_LORA_RANK) -> Para
     return Parameters(
         base=sum(prod(size) for size in base_shapes(shape).values()),
         lora=sum(prod(item.shape) for item in lora_entries(lora_sites(shape), rank)),
-        projector=sum(prod(item.shape) for item in projector_entries(shape)),
+        projector=sum(prod(item.shape) for item in projector_entries(shape.style, shape.hidden)),
     )
 
 
@@ -108,9 +108,7 @@ def training_flops(shape: NetworkShape, tokens: Sequence, rank: int, checkpointi
     return forward_flops(shape, tokens, rank) + backward + again
 
 
-def saved_bytes(
-    shape: NetworkShape, tokens: Sequence, rank: int, element: int = 2, checkpointing: bool = False
-) -> int:
+def saved_bytes(shape: NetworkShape, tokens: Sequence, rank: int, element: int = 2, checkpointing: bool = False) -> int:
     """Return the bytes that autograd keeps for the backward pass of one sample when the LoRA alone is trained.
 
     `element` is the size of the network's dtype. Of S tokens a double block keeps 14 S H elements (two norm inputs,
@@ -133,6 +131,41 @@ def saved_bytes(
     # The first block's norms have inputs without a gradient, so neither those nor their scales are kept.
     first = (every * (hidden + 2) + 2 * hidden) * element
     return shape.double * double + shape.single * single - first + rope + last + block_input
+
+
+@dataclass(frozen=True)
+class CostRow:
+    """Costs of one sample at one size: operations of a forward pass and of a training step, and bytes kept for it."""
+
+    side: int
+    references: str
+    tokens: int
+    forward_flops: int
+    training_flops: int
+    checkpointed_flops: int
+    saved_bytes: int
+    checkpointed_bytes: int
+
+
+def cost_table(shape: NetworkShape, rank: int = DEFAULT_LORA_RANK, text: int = 512) -> list[CostRow]:
+    """Return the costs at 512, 768 and 1024 px: text only, with a content, with a style, and with both references."""
+    rows = []
+    for side in (512, 768, 1024):
+        for references, contents, styles in (("none", 0, 0), ("content", 1, 0), ("style", 0, 1), ("both", 1, 1)):
+            tokens = square_sequence(side, contents, styles, text)
+            rows.append(
+                CostRow(
+                    side=side,
+                    references=references,
+                    tokens=tokens.total(shape),
+                    forward_flops=forward_flops(shape, tokens, rank),
+                    training_flops=training_flops(shape, tokens, rank),
+                    checkpointed_flops=training_flops(shape, tokens, rank, checkpointing=True),
+                    saved_bytes=saved_bytes(shape, tokens, rank),
+                    checkpointed_bytes=saved_bytes(shape, tokens, rank, checkpointing=True),
+                )
+            )
+    return rows
 
 
 def _double_saved(shape: NetworkShape, every: int, rank: int, element: int) -> int:

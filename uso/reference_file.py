@@ -68,7 +68,7 @@ class Reference:
         """Return our network with the file's base, LoRA and projector."""
         network = empty_network(self.shape)
         base = read_entries(bfl_entries(self.shape), self._under("flow/"))
-        projector = read_entries(projector_entries(self.shape), self._under("projector/"))
+        projector = read_entries(projector_entries(self.shape.style, self.shape.hidden), self._under("projector/"))
         network.load_state_dict(base | projector, strict=True, assign=True)
         add_lora(network, self.rank)
         lora = read_entries(lora_entries(lora_sites(self.shape), self.rank), self._under("lora/"))
@@ -88,11 +88,11 @@ def load_reference(path: Path) -> Reference:
     Raises CheckpointError, saying what is wrong, on a malformed one.
     """
     file = open_weights(path)
-    shape, rank = _stated_shape(file)
+    shape, rank = stated_shape(file)
     for prefix, entries, what in (
         ("flow/", bfl_entries(shape), "base"),
         ("lora/", lora_entries(lora_sites(shape), rank), "LoRA"),
-        ("projector/", projector_entries(shape), "projector"),
+        ("projector/", projector_entries(shape.style, shape.hidden), "projector"),
     ):
         require(_part(file, prefix), entries, f"a reference whose `{prefix}*` is the {what} that its metadata states")
     outputs = [key for key in file.tensors if key.startswith("out/")]
@@ -112,7 +112,7 @@ def output_group(name: str, shape: NetworkShape, rank: int) -> str | None:
         return "ids"
     if re.fullmatch(r"out/sample[1-9]\d{0,3}/(timesteps|packed_latent)", name):
         return "sample"
-    trained = [*lora_entries(lora_sites(shape), rank), *projector_entries(shape)]
+    trained = [*lora_entries(lora_sites(shape), rank), *projector_entries(shape.style, shape.hidden)]
     gradients = {f"out/train/grad/{item.key}" for item in trained}
     return "train" if name == "out/train/loss" or name in gradients else None
 
@@ -130,7 +130,8 @@ def _part(file: WeightFile, prefix: str) -> WeightFile:
     return replace(file, tensors=tensors)
 
 
-def _stated_shape(file: WeightFile) -> tuple[NetworkShape, int]:
+def stated_shape(file: WeightFile) -> tuple[NetworkShape, int]:
+    """Return the shape and the LoRA's rank that a reference file's metadata states. Raises CheckpointError if none."""
     try:
         stated = json.loads(file.metadata["config"])
         layers = sorted({int(match[2]) for key in file.tensors if (match := _HIDDEN.fullmatch(key))}, reverse=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from curation.cli import corpus, model, sample
+
 app = typer.Typer(
     name="triptych",
     help="Curate triplets (content reference, style reference, stylized target) and train USO from them.",
@@ -11,3 +13,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+
+app.add_typer(corpus.app, name="corpus")
+app.add_typer(model.app, name="model")
+app.command("sample")(sample.sample)

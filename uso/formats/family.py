@@ -129,6 +129,11 @@ def style_shape(file: WeightFile, layers: tuple[int, int, int] = StyleShape().la
         raise CheckpointError(f"{file.path}: its sizes make no projector: {error}") from error
 
 
+def projector_hidden(file: WeightFile) -> int:
+    """Return the width of the network that a projector file is for."""
+    return _Sizes(file).length("feature_embedder.high_projection.bias")
+
+
 def lora_shape(file: WeightFile) -> tuple[int, list[LoraSite]]:
     """Return the rank of a LoRA file, and the sites of every block that it names at all.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uso.formats.layout import Entry, entry
 from uso.lora_sites import ADAPTER, LoraSite
-from uso.presets import NetworkShape
+from uso.presets import StyleShape
 
 PROJECTOR_PREFIX = "feature_embedder."
 
@@ -28,16 +28,15 @@ def lora_entries(sites: list[LoraSite], rank: int) -> list[Entry]:
     return entries
 
 
-def projector_entries(shape: NetworkShape) -> list[Entry]:
+def projector_entries(style: StyleShape, hidden: int) -> list[Entry]:
     """Return the tensors of a release's projector file; the network has them under the same names."""
-    style = shape.style
     sizes = {
         "embedding_linear.0.weight": (style.tokens_out, style.tokens_in),
         "embedding_linear.0.bias": (style.tokens_out,),
         "layer_norm.weight": (style.width,),
         "layer_norm.bias": (style.width,),
-        "projection.weight": (shape.hidden, style.width),
-        "projection.bias": (shape.hidden,),
+        "projection.weight": (hidden, style.width),
+        "projection.bias": (hidden,),
     }
     keys = {
         f"{PROJECTOR_PREFIX}{level}_{name}": size for level in ("high", "mid", "low") for name, size in sizes.items()
