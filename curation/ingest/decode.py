@@ -23,7 +23,7 @@ from PIL import (
 )
 
 from curation.ingest.colour import to_srgb
-from curation.ingest.depth import is_deep, to_eight_bits
+from curation.ingest.depth import is_deep, scale_transparent_value, to_eight_bits
 from curation.ingest.header import stated_size
 from curation.ingest.limits import Limits
 from curation.ingest.orientation import UPRIGHT, read_orientation, turn_upright
@@ -94,6 +94,8 @@ def _decode(data: bytes, image_format: str, limits: Limits) -> Decoded:
             raise Refused(Reason.ANIMATED, f"the file has {frames} frames or pages; allow_animation takes the first")
         image.load()
         _check_size(image.size, len(data), limits)
+        if image_format == "PNG":
+            scale_transparent_value(image, bits=data[24])
         orientation = UPRIGHT  # Pillow turns TIFF by itself, on load
         if image_format != "TIFF" and "exif" in image.info:
             orientation = read_orientation(image.info["exif"])
@@ -116,8 +118,7 @@ def _decode(data: bytes, image_format: str, limits: Limits) -> Decoded:
 def _check_size(size: tuple[int, int], file_bytes: int, limits: Limits) -> None:
     width, height = size
     stated = f"the image states {width} x {height} pixels"
-    over = max(size) > limits.max_side or width * height > limits.max_pixels
-    if over and width * height > _MAX_PIXELS_PER_BYTE * file_bytes:
+    if width * height > max(limits.max_pixels, _MAX_PIXELS_PER_BYTE * file_bytes):
         raise Refused(Reason.BOMB, f"{stated} in a file of {file_bytes} bytes")
     if max(size) > limits.max_side:
         raise Refused(Reason.SIDE_TOO_LONG, f"{stated}, max_side is {limits.max_side}")

@@ -51,6 +51,18 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
     return scaled
 
 
+def scale_transparent_value(image: Image.Image, *, bits: int) -> None:
+    """Bring the transparent value of a PNG of `bits` a sample to the 8 bits that its samples have once loaded.
+
+    Pillow scales the samples and leaves the value as it was stored.
+    """
+    value = image.info.get("transparency")
+    if image.mode == "L" and bits in (2, 4) and isinstance(value, int):
+        image.info["transparency"] = value * 255 // (2**bits - 1)
+    if image.mode == "RGB" and bits == 16 and isinstance(value, tuple):
+        image.info["transparency"] = tuple(sample >> 8 for sample in value)
+
+
 def _range(values: NDArray[np.float32] | NDArray[np.float64], white: float) -> tuple[float, float]:
     least, greatest = float(values.min()), float(values.max())
     if (least >= 0 and greatest <= white) or least == greatest:
