@@ -41,7 +41,8 @@ class Digests:
 def propose(targets: Sequence[IngestedTarget], spec: JobSpec, digests: Digests) -> Iterator[Row]:
     """Yield a row for every candidate of these targets, each target's together.
 
-    Targets that were refused or repeat another are proposed too, rejected from the start: nothing is dropped.
+    Targets that were refused or repeat another are proposed too, rejected from the start: nothing is dropped. Their
+    candidates are named after the target's reference, since a copy has the asset id of what it repeats.
     """
     counts: Mapping[Layout, int] = {"preserved": spec.layouts.preserved, "shifted": spec.layouts.shifted}
     for target in targets:
@@ -51,7 +52,8 @@ def propose(targets: Sequence[IngestedTarget], spec: JobSpec, digests: Digests) 
 
 
 def _candidate(target: IngestedTarget, layout: Layout, index: int, spec: JobSpec, digests: Digests) -> Row:
-    identity = candidate_id(target.asset_id or target.ref_id, layout, index, digests.generation)
+    own = target.asset_id if target.asset_id and not target.duplicate_of else target.ref_id
+    identity = candidate_id(own, layout, index, digests.generation)
     fault = draw_fault(spec.faults, layout, seed=seed_of(identity, f"fault/{spec.seed}"))
     reasons, errors = [], []
     if target.refused is not None:

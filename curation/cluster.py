@@ -10,6 +10,13 @@ from contextlib import contextmanager
 from curation.spec.model import JobSpec
 
 _MB = 1024 * 1024
+_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+}
+"""Set unless the user did: workers share the cores, so none of them starts a thread for each; Ray's own warnings about
+how Ray Data restarts actors are no news to a user."""
 
 
 class ClusterError(RuntimeError):
@@ -19,9 +26,8 @@ class ClusterError(RuntimeError):
 @contextmanager
 def cluster(spec: JobSpec) -> Iterator[None]:
     """Connect to Ray for the length of a job, and check that the job fits before any work starts."""
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_DEDUP_LOGS", "1")
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     import ray
 
     ours = not ray.is_initialized()

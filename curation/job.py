@@ -7,6 +7,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -121,15 +122,30 @@ def _run(spec: JobSpec, store: Store, limit: int | None, progress: Progress, hoo
     progress.targets = len(refs)
     progress.phase = "ingest"
     hook(progress)
-    with cluster(spec):
-        targets = _ingest(spec, store, refs, progress, hook)
+    with ExitStack() as stack:
+        ray_needed = _once(lambda: stack.enter_context(cluster(spec)))
+        targets = _ingest(spec, store, refs, progress, hook, ray_needed)
         rows = list(propose(targets, spec, digests))
-        progress.candidates = len(rows)
+        progress.candidates = len({row["candidate_id"] for row in rows})
         todo = _left_to_do(rows, store)
-        progress.committed_before = len({row["candidate_id"] for row in rows}) - len(todo)
+        progress.committed_before = progress.candidates - len(todo)
         if todo:
+            ray_needed()
             _curate(spec, store, todo, progress, hook)
     store.write_index()
+
+
+def _once(start: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that starts something at its first call only: a job with nothing left to do starts no Ray."""
+    started = False
+
+    def call() -> None:
+        nonlocal started
+        if not started:
+            started = True
+            start()
+
+    return call
 
 
 def _left_to_do(rows: Sequence[Row], store: Store) -> list[Row]:
@@ -143,7 +159,12 @@ def _left_to_do(rows: Sequence[Row], store: Store) -> list[Row]:
 
 
 def _ingest(
-    spec: JobSpec, store: Store, refs: Sequence[ImageRef], progress: Progress, hook: ProgressHook
+    spec: JobSpec,
+    store: Store,
+    refs: Sequence[ImageRef],
+    progress: Progress,
+    hook: ProgressHook,
+    ray_needed: Callable[[], None],
 ) -> list[IngestedTarget]:
     from curation.graph.ingest_graph import ingest
 
@@ -155,6 +176,8 @@ def _ingest(
     known = {ref_id: row for ref_id, row in known.items() if row["perceptual_hash"] or row["refused"]}
     progress.ingested = len(known)
     fresh = {ref_id: ref for ref_id, ref in zip(ids, refs, strict=True) if ref_id not in known}
+    if fresh:
+        ray_needed()
     for batch in ingest(spec, list(fresh.values())):
         store.add_assets(batch)
         for row in batch.select(columns).to_pylist():
