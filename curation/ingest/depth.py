@@ -37,7 +37,8 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
         raw = np.asarray(image)
         if image.mode == "I" and tags.get(_BITS) == (32,) and tags.get(_SAMPLE_FORMAT, (1,))[0] == _UNSIGNED:
             raw = raw.view(np.uint32)
-        values = raw.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # what is not a number is refused below, not warned of
+            values = raw.astype(np.float64)
         if not np.isfinite(values).all():
             raise Refused(Reason.CORRUPT, "samples of the image are infinite or not a number")
         low, high = _range(values, float(_SHORT_MAX) if image.mode == "I" else 1.0)

@@ -10,16 +10,19 @@ from curation.ingest.limits import READ_CAP
 from curation.ingest.refusal import Reason, Refused
 
 
-def read_file(path: Path, *, offset: int = 0, size: int | None = None) -> bytes:
+def read_file(path: Path, *, offset: int = 0, size: int | None = None, within: Path | None = None) -> bytes:
     """Return the bytes of a regular file, or `size` bytes of it from `offset`.
 
-    Never waits on a FIFO or a device, and never reads more than `READ_CAP` bytes. Raises Refused with
-    `missing_file`, `not_a_regular_file`, `too_many_bytes`, `truncated` (the file ends before the part does) or
-    `unreadable_file`.
+    Follows symbolic links, but not out of the folder `within`, where its real path is given. Never waits on a FIFO or
+    a device, and never reads more than `READ_CAP` bytes. Raises Refused with `missing_file`, `not_a_regular_file`,
+    `unsafe_path`, `too_many_bytes`, `truncated` (the file ends before the part does) or `unreadable_file`.
     """
+    real = Path(os.path.realpath(path))
+    if within is not None and not real.is_relative_to(within):
+        raise Refused(Reason.UNSAFE_PATH, "the path leads out of the folder by a symbolic link")
     try:
-        _require_regular(path.stat().st_mode)
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        _require_regular(real.stat().st_mode)
+        descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
             _require_regular(status.st_mode)

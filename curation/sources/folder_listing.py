@@ -23,7 +23,8 @@ def list_folder(
 
     With a table: one for each row, in the rows' order. Without: one for each file that is not hidden and has one of
     the extensions (any, where None), sorted by path. What leaves the folder, is absent, or is no regular file is
-    listed with the reason for which reading refuses it. Raises ValueError where the table cannot be read.
+    listed with the reason for which reading refuses it. Raises ValueError where the table cannot be read, OSError where
+    the folder cannot.
     """
     root = Path(os.path.realpath(folder))
     for found in _files(root, extensions) if table is None else _rows(table):
@@ -56,18 +57,24 @@ def _walk(root: Path, extensions: tuple[str, ...] | None) -> Iterator[str]:
     folders = [""]
     while folders:
         prefix = folders.pop()
-        with os.scandir(root / prefix) as items:
-            for item in items:
-                if item.name.startswith("."):
-                    continue
-                name = f"{prefix}{item.name}"
-                if item.is_dir(follow_symlinks=False):
-                    folders.append(f"{name}/")
-                elif item.is_symlink() and item.is_dir():
-                    if not _inside(root, root / name):
-                        yield name
-                elif extensions is None or PurePosixPath(item.name).suffix.lower() in extensions:
+        try:
+            items = sorted(os.scandir(root / prefix), key=lambda item: item.name)
+        except OSError:
+            if not prefix:
+                raise
+            yield prefix.rstrip("/")  # a folder that may not be opened: its entry says that it is no file
+            continue
+        for item in items:
+            if item.name.startswith("."):
+                continue
+            name = f"{prefix}{item.name}"
+            if item.is_dir(follow_symlinks=False):
+                folders.append(f"{name}/")
+            elif item.is_symlink() and item.is_dir():
+                if not _inside(root, root / name):
                     yield name
+            elif extensions is None or PurePosixPath(item.name).suffix.lower() in extensions:
+                yield name
 
 
 def _entry(root: Path, found: _Found, licence: str | None, source: str) -> Entry:
@@ -82,7 +89,7 @@ def _entry(root: Path, found: _Found, licence: str | None, source: str) -> Entry
         style=found.row.get("style") or printable(folder.name) or source,
         credit={**found.row, "licence": found.row.get("licence") or licence},
     )
-    return Entry(ref, path, reason=reason, detail=detail)
+    return Entry(ref, path, reason=reason, detail=detail, within=root)
 
 
 def _look(root: Path, path: Path, found: _Found) -> tuple[str, Reason | None, str]:

@@ -31,6 +31,8 @@ class Entry:
     reason: Reason | None = None
     """Why reading refuses, where it does."""
     detail: str = ""
+    within: Path | None = None
+    """The folder, by its real path, that symbolic links must not leave."""
 
 
 class ListedSource(Source):
@@ -67,7 +69,7 @@ class ListedSource(Source):
         if entry.reason is not None:
             raise Refused(entry.reason, f"{ref.locator}: {entry.detail}")
         try:
-            return read_file(entry.path, offset=entry.offset, size=entry.size)
+            return read_file(entry.path, offset=entry.offset, size=entry.size, within=entry.within)
         except Refused as refused:
             raise Refused(refused.reason, f"{ref.locator}: {refused.detail}") from None
 

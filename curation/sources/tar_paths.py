@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from braceexpand import braceexpand
 
 _MAX_EXPANSIONS = 100_000
+_RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)")
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
@@ -23,12 +25,13 @@ def find_tars(patterns: Sequence[str]) -> list[Path]:
     for pattern in patterns:
         if "://" in pattern or pattern.startswith("pipe:"):
             raise ValueError(f"{pattern} is not a local path; download the archives first and name where they lie")
+        _check_ranges(pattern)
         try:
             expanded = list(islice(braceexpand(pattern), _MAX_EXPANSIONS + 1))
         except ValueError:
             raise ValueError(f"{pattern} has an unbalanced brace; write ranges as {{000..009}}") from None
         if len(expanded) > _MAX_EXPANSIONS:
-            raise ValueError(f"{pattern} expands to more than {_MAX_EXPANSIONS} paths; use a wildcard instead")
+            raise _too_many(pattern)
         for path in expanded:
             matches = [path] if Path(path).exists() else _matches(path)
             files = [Path(match) for match in matches if Path(match).is_file()]
@@ -36,6 +39,17 @@ def find_tars(patterns: Sequence[str]) -> list[Path]:
                 raise ValueError(f"no tar file matches {path}; mend the pattern or remove it")
             found.update(dict.fromkeys(files))
     return list({os.path.realpath(path): path for path in found}.values())
+
+
+def _check_ranges(pattern: str) -> None:
+    """Refuse vast ranges before they are expanded, since braceexpand holds each range in memory."""
+    for first, last in _RANGE.findall(pattern):
+        if abs(int(last[:18]) - int(first[:18])) >= _MAX_EXPANSIONS:
+            raise _too_many(pattern)
+
+
+def _too_many(pattern: str) -> ValueError:
+    return ValueError(f"{pattern} expands to more than {_MAX_EXPANSIONS} paths; use a wildcard instead")
 
 
 def _matches(pattern: str) -> list[str]:
