@@ -40,13 +40,13 @@ def contact_sheet(rows: Sequence[SheetRow], cell: int = 224) -> Image.Image:
     line = FONT_SIZE + 4
     width = MARGIN + columns * (cell + MARGIN)
     captions = [textwrap.wrap(row.caption, max(12, int(width / (FONT_SIZE * 0.55))))[:2] or [""] for row in rows]
-    heights = [MARGIN + len(lines) * line + cell + line for lines in captions]
+    heights = [MARGIN + len(lines) * line + 4 + cell + line for lines in captions]
     sheet = Image.new("RGB", (width, sum(heights) + MARGIN), PAPER)
     pen = ImageDraw.Draw(sheet)
     top = 0
     for row, lines, height in zip(rows, captions, heights, strict=True):
         pen.multiline_text((MARGIN, top + MARGIN), "\n".join(lines), fill=INK, font=font, spacing=4)
-        picture_top = top + MARGIN + len(lines) * line
+        picture_top = top + MARGIN + len(lines) * line + 4
         places = [*enumerate(row.references), *enumerate(row.images, start=references)]
         for column, (label, image) in places:
             left = MARGIN + column * (cell + MARGIN)

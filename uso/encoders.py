@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers.utils import logging as messages
 
 
 class EncoderError(ValueError):
@@ -108,11 +108,13 @@ def reported(source: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep transformers from listing keys that it did not need; those that are needed are checked by the caller."""
-    logger = logging.getLogger("transformers.modeling_utils")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keep transformers from listing keys and drawing bars; keys that a model needs are checked by the caller."""
+    verbosity, bars = messages.get_verbosity(), messages.is_progress_bar_enabled()
+    messages.set_verbosity_error()
+    messages.disable_progress_bar()
     try:
         yield
     finally:
-        logger.setLevel(level)
+        messages.set_verbosity(verbosity)
+        if bars:
+            messages.enable_progress_bar()

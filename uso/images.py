@@ -28,13 +28,8 @@ def content_sizes(width: int, height: int, long_side: int = CONTENT_LONG_SIDE) -
     """
     if min(width, height) < 1 or long_side < SIDE_STEP:
         raise ValueError(f"an image of {width} x {height} px has no content size at long side {long_side}")
-    scale = long_side / max(width, height)
-    scaled = (
-        long_side if width >= height else int(scale * width),
-        long_side if height > width else int(scale * height),
-    )
-    if width == height:
-        scaled = (long_side, long_side)
+    longest = max(width, height)
+    scaled = (long_side * width // longest, long_side * height // longest)
     kept = (floor_side(scaled[0]), floor_side(scaled[1]))
     if min(kept) < SIDE_STEP:
         raise ValueError(f"an image of {width} x {height} px is too narrow for a content reference of {long_side} px")

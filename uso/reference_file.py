@@ -65,11 +65,12 @@ class Reference:
         return [key for key in self.tensors if key.startswith("out/")]
 
     def network(self) -> USOTransformer:
-        """Return our network with the file's base, LoRA and projector."""
+        """Return our network with the file's base, LoRA and projector, in memory of its own."""
         network = empty_network(self.shape)
         base = read_entries(bfl_entries(self.shape), self._under("flow/"))
         projector = read_entries(projector_entries(self.shape.style, self.shape.hidden), self._under("projector/"))
-        network.load_state_dict(base | projector, strict=True, assign=True)
+        state = {name: tensor.clone() for name, tensor in (base | projector).items()}
+        network.load_state_dict(state, strict=True, assign=True)
         add_lora(network, self.rank)
         lora = read_entries(lora_entries(lora_sites(self.shape), self.rank), self._under("lora/"))
         parameters = dict(network.named_parameters())

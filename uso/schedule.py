@@ -38,7 +38,7 @@ def shift_mu(rows: int, columns: int, shift: ScheduleShift) -> float:
 
 
 def shift_time(time: Tensor, mu: float) -> Tensor:
-    """Return times in 0..1 moved towards 1: e^mu t / (1 + (e^mu - 1) t), written so that 0 and 1 stay exact."""
+    """Return times in 0..1 moved towards 1: e^mu / (e^mu + 1 / t - 1); 0 stays 0."""
     return math.exp(mu) / (math.exp(mu) + (1 / time - 1))
 
 
@@ -49,4 +49,6 @@ def flow_times(steps: int, rows: int, columns: int, shift: ScheduleShift = "upst
     """
     if steps < 1:
         raise ValueError(f"sampling takes at least one step, not {steps}")
-    return shift_time(torch.linspace(1, 0, steps + 1), shift_mu(rows, columns, shift))
+    times = shift_time(torch.linspace(1, 0, steps + 1), shift_mu(rows, columns, shift))
+    times[0] = 1.0  # in float32 the division above may fall short by one unit
+    return times

@@ -106,20 +106,23 @@ def _open_shards(folder: Path, index: Path, config: Mapping[str, object]) -> Wei
 
 
 def _header(path: Path) -> tuple[dict[str, TensorInfo], dict[str, str]]:
-    with path.open("rb") as stream:
-        start = stream.read(32)
-    for magic, kind in _OTHER_KINDS:
-        if start.startswith(magic):
-            raise CheckpointError(f"{path}: is {kind}; only safetensors files are loaded")
     try:
         with safe_open(path, framework="pt") as file:
             slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
             tensors = {key: TensorInfo(tuple(part.get_shape()), part.get_dtype()) for key, part in slices.items()}
             return tensors, dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path}: not a whole safetensors file ({error}); copied or downloaded in part?"
-        ) from error
+        raise CheckpointError(f"{path}: {_what_instead(path, error)}") from error
+
+
+def _what_instead(path: Path, error: Exception) -> str:
+    """Return what a file seems to be that is no safetensors file, whose own first bytes could be any: a size."""
+    with path.open("rb") as stream:
+        start = stream.read(32)
+    for magic, kind in _OTHER_KINDS:
+        if start.startswith(magic):
+            return f"is {kind}; only safetensors files are loaded"
+    return f"not a whole safetensors file ({error}); copied or downloaded in part?"
 
 
 def read_json(path: Path) -> object:
