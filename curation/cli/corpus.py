@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from curation.cli.failure import fail
+
 app = typer.Typer(
     help="Fetch, count and look at the emoji atelier, the artwork that is used unless you bring your own."
 )
-
-
-def _fail(message: str) -> typer.Exit:
-    Console(stderr=True, soft_wrap=True).print(message, style="red", markup=False, highlight=False)
-    return typer.Exit(2)
 
 
 @app.command()
@@ -47,7 +45,7 @@ def fetch() -> None:
             subjects = fetch_corpus(tick)
             bar.update(task, description="Artwork sets")
     except FetchError as error:
-        raise _fail(str(error)) from error
+        raise fail(str(error)) from error
     typer.echo(f"{len(PACKAGES)} sets, {subjects:,} subjects in {corpus_dir()} ({downloaded} sets downloaded now).")
 
 
@@ -65,7 +63,7 @@ def list_sets(as_json: Annotated[bool, typer.Option("--json", help="Print JSON i
     try:
         refs = IconifySource().refs()
     except CorpusMissing as error:
-        raise _fail(str(error)) from error
+        raise fail(str(error)) from error
     rows: dict[str, dict[str, str | int]] = {}
     for ref in refs:
         set_name = ref.locator.partition("/")[0]
@@ -105,5 +103,34 @@ def list_sets(as_json: Annotated[bool, typer.Option("--json", help="Print JSON i
     for heading in ("subjects", "train", "heldout"):
         table.add_column(heading, justify="right")
     for row in rows.values():
-        table.add_row(*(str(row[column.header]) for column in table.columns))
+        table.add_row(*(str(row[str(column.header)]) for column in table.columns))
     Console().print(table)
+
+
+@app.command()
+def show(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the sheet goes (PNG).")] = Path("runs/atelier.png"),
+    subjects: Annotated[str, typer.Option(help="Subjects, by commas.")] = "tiger-face,sailboat,strawberry",
+    size: Annotated[int, typer.Option(min=32, max=1024, help="Side of each picture, in pixels.")] = 96,
+) -> None:
+    """Draw a contact sheet: families down, treatments across. A style is a pair of both.
+
+    Example: `triptych corpus show --subjects octopus,red-apple --size 128 --out sheet.png`
+    """
+    from curation.corpus.cache import CorpusMissing
+    from curation.corpus.sheet import UnknownSubjectError, contact_sheet, save_sheet
+    from curation.gallery import Gallery
+    from curation.ingest.limits import Limits
+    from curation.sources.iconify import IconifySource
+    from manifests.images import UNTREATED
+    from workers.treatments.registry import DEFAULT_TREATMENTS, treatment
+
+    painters = {UNTREATED: None, **{name: treatment(name) for name in DEFAULT_TREATMENTS}}
+    try:
+        gallery = Gallery([IconifySource()], painters, size=size, limits=Limits())
+        names = [name.strip() for name in subjects.split(",") if name.strip()]
+        sheet = contact_sheet(gallery, names, list(painters), size=size)
+    except (CorpusMissing, UnknownSubjectError) as error:
+        raise fail(str(error)) from error
+    save_sheet(sheet, out)
+    typer.echo(out)

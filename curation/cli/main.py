@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from curation.cli import corpus, model, sample
+from curation.cli import corpus, curate, model, sample, store
 
 app = typer.Typer(
     name="triptych",
@@ -15,5 +15,7 @@ app = typer.Typer(
 )
 
 app.add_typer(corpus.app, name="corpus")
+app.add_typer(curate.app, name="curate")
+app.add_typer(store.app, name="store")
 app.add_typer(model.app, name="model")
 app.command("sample")(sample.sample)

@@ -73,11 +73,12 @@ class Packer:
                 for row in accepted:
                     row["shard"], row["offset"] = shard.name, shard.offsets[row["candidate_id"]]
         keep_strips(self._store, rows)
+        assets = self._assets(rows)
         return pa.Table.from_pylist(
             [
                 {
                     "triplets": _to_ipc(_triplets(rows)),
-                    "assets": _to_ipc(to_table(Asset, self._assets(rows))),
+                    "assets": _to_ipc(to_table(Asset, assets)),
                     "shards": json.dumps([asdict(shard) for shard in written]),
                     "counts": json.dumps(funnel_counts(rows)),
                 }

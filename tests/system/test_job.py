@@ -55,7 +55,9 @@ def test_the_store_is_sound(job: tuple[Store, Summary]) -> None:
     assert verdict.samples == job[1].progress.accepted > 20
 
 
-def test_webdataset_reads_the_shards_and_every_member_has_the_sha256_of_the_manifest(job: tuple[Store, Summary]) -> None:
+def test_webdataset_reads_the_shards_and_every_member_has_the_sha256_of_the_manifest(
+    job: tuple[Store, Summary],
+) -> None:
     store, _ = job
     rows = {row["candidate_id"]: row for row in store.triplets.read().to_pylist() if row["accepted"]}
     urls = [str(path) for path in sorted(store.shards.glob("*.tar"))]
@@ -113,9 +115,7 @@ def test_unspoiled_style_references_share_the_style_and_not_the_subject(job: tup
         assert styles[row["style_ref"]] == row["style"]
 
 
-def test_the_same_spec_in_another_store_makes_the_same_bytes(
-    job: tuple[Store, Summary], tmp_path: Path
-) -> None:
+def test_the_same_spec_in_another_store_makes_the_same_bytes(job: tuple[Store, Summary], tmp_path: Path) -> None:
     other = Store(tmp_path / "other")
     run_job(small_spec(tmp_path), other, limit=LIMIT)
     assert other.committed_candidates() == job[0].committed_candidates()
@@ -149,5 +149,5 @@ def test_the_report_is_one_file_with_pictures_thresholds_and_attributions(job: t
     assert "https://github.com/googlefonts/noto-emoji" in page
     assert "copy_paste&gt;0.95" in page
     assert 'class="threshold"' in page
-    assert "src=\"http" not in page
+    assert 'src="http' not in page
     assert "<link" not in page

@@ -39,4 +39,4 @@ def _slices(pixels: Pixels) -> NDArray[np.float32]:
 
 def _directions() -> NDArray[np.float32]:
     drawn = np.random.default_rng(0).normal(size=(3, _DIRECTIONS))
-    return (drawn / np.linalg.norm(drawn, axis=0)).astype(np.float32)
+    return np.asarray(drawn / np.linalg.norm(drawn, axis=0), dtype=np.float32)

@@ -33,7 +33,9 @@ _DEFAULT: tuple[type[Treatment], ...] = (
 DEFAULT_TREATMENTS: tuple[str, ...] = tuple(kind.name for kind in _DEFAULT)
 """Names of the treatments that a job applies unless its spec says otherwise."""
 
-TREATMENTS: dict[str, type[Treatment]] = {kind.name: kind for kind in (*_DEFAULT, Neural)}
+_ALL: tuple[type[Treatment], ...] = (*_DEFAULT, Neural)
+
+TREATMENTS: dict[str, type[Treatment]] = {kind.name: kind for kind in _ALL}
 
 
 def treatment(name: str, **parameters: Any) -> Treatment:

@@ -22,7 +22,8 @@ def noise(shape: tuple[int, ...], *, seed: int, cells: float) -> Field:
     grid = (max(2, round(height * scale)), max(2, round(width * scale)))
     drawn = np.random.default_rng(seed).standard_normal(grid, dtype=np.float32)
     enlarged = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.asarray((enlarged - enlarged.mean()) / (enlarged.std() + 1e-6), dtype=np.float32)
+    scaled: Field = ((enlarged - enlarged.mean()) / (enlarged.std() + 1e-6)).astype(np.float32)
+    return scaled
 
 
 def tone(image: Pixels) -> Field:
@@ -39,7 +40,7 @@ def edges(image: Pixels, *, width: float) -> Field:
     return np.asarray(np.clip(strength / 1.6, 0, 1), dtype=np.float32)
 
 
-def saturate(image: Field, amount: float) -> Field:
+def saturate(image: NDArray[np.floating], amount: float) -> Field:
     """Return an image of floats `[height, width, 3]` with its distance from grey multiplied by `amount`."""
     grey = image.mean(axis=2, keepdims=True)
     return np.asarray(grey + (image - grey) * amount, dtype=np.float32)

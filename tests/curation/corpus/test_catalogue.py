@@ -22,14 +22,18 @@ def sets() -> dict[str, DrawingSet]:
         ),
         "twemoji": DrawingSet({}, {}, {}),
         "fluent-emoji-high-contrast": DrawingSet({}, {}, {}),
-        "emojione": DrawingSet({"pussycat": drawn("one"), "unheard-of": drawn("x")}, {"dog": "dog-face"}, {}),
+        "emojione": DrawingSet(
+            {"pussycat": drawn("one"), "unheard-of": drawn("x"), "hound": drawn("two")}, {"dog": "hound"}, {}
+        ),
     }
 
 
 def test_one_thing_has_one_name_in_all_sets() -> None:
     found = catalogue(sets(), ["1f408", "1f415", "1f1f8-1f1ea"])
     assert found.drawings["noto"] == {"cat": drawn("noto")}
-    assert found.drawings["emojione"] == {"cat": drawn("one")}, "matched through another set's further name"
+    assert found.drawings["emojione"]["cat"] == drawn("one"), "matched through another set's further name"
+    assert found.drawings["emojione"]["dog"] == drawn("two"), "matched through a further name of its own"
+    assert len(found.drawings["emojione"]) == 2
     assert found.renders == {"cat": "1f408", "dog": "1f415"}
 
 
