@@ -64,17 +64,16 @@ def encode_requests(
     text = _encode_each(encoders.t5(), lambda encoder, prompt: encoder.encode([prompt]), prompts)
     stage("CLIP text encoder")
     pooled = _encode_each(encoders.clip(), lambda encoder, prompt: encoder.encode([prompt]), prompts)
-    latents: dict[Path, Tensor] = {}
-    if contents:
-        stage("autoencoder")
+    stage("autoencoder")
 
-        def encode_content(codec: LatentCodec, path: Path) -> Tensor:
-            generator = None
-            if posterior_seed is not None:
-                generator = torch.Generator(codec.device).manual_seed(posterior_seed)
-            return codec.encode_image(fit_content(open_image(path), long_side), generator=generator)
+    def encode_content(codec: LatentCodec, path: Path) -> Tensor:
+        generator = None
+        if posterior_seed is not None:
+            generator = torch.Generator(codec.device).manual_seed(posterior_seed)
+        return codec.encode_image(fit_content(open_image(path), long_side), generator=generator)
 
-        latents = _encode_each(encoders.codec(), encode_content, contents)
+    # Loaded even without a content reference: images that cannot be decoded should not be drawn first.
+    latents = _encode_each(encoders.codec(), encode_content, contents)
     features: dict[Path, StyleFeatures] = {}
     if styles:
         if encoders.vision is None:

@@ -166,11 +166,22 @@ def _requests(eval_json: Path | None, prompt: str, content: Path | None, styles:
 
 def _check_weights(weights: Weights, requests: list[SampleRequest]) -> None:
     """Fail before anything is loaded when a weight file would not load, or one that is needed was not given."""
+    from uso.formats.family import Family
     from uso.inspection import inspect_file
 
-    for path in (weights.base, weights.lora, weights.projector):
-        if path is not None and (problem := inspect_file(path).problem):
-            raise fail(problem)
+    needed: list[tuple[str, Path | None, tuple[Family, ...]]] = [
+        ("--base", weights.base, (Family.BFL, Family.DIFFUSERS)),
+        ("--lora", weights.lora, (Family.LORA,)),
+        ("--projector", weights.projector, (Family.PROJECTOR,)),
+    ]
+    for flag, path, families in needed:
+        if path is None:
+            continue
+        found = inspect_file(path)
+        if found.family not in families:
+            raise fail(f"{flag} {path}: is a {found.family}, where a {families[0]} is needed")
+        if found.problem:
+            raise fail(found.problem)
     if weights.projector is None and any(request.styles for request in requests):
         raise fail("style images need --projector, which turns them into tokens")
 

@@ -93,9 +93,12 @@ def draw_conditions() -> Callable[..., Conditions]:
 
 
 def word_tokenizer(folder: Path, *, begin: str | None, end: str) -> int:
-    """Save a tokenizer of whole words, and return the size of its vocabulary."""
-    special = ["<pad>", "<unk>", end] + ([begin] if begin else [])
-    vocabulary = {word: index for index, word in enumerate([*special, *WORDS])}
+    """Save a tokenizer of whole words, and return the size of its vocabulary.
+
+    The end token has the highest id, as CLIP's has: CLIP's published settings make transformers look for that.
+    """
+    special = ["<pad>", "<unk>"] + ([begin] if begin else [])
+    vocabulary = {word: index for index, word in enumerate([*special, *WORDS, end])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     names = [begin, end] if begin else [end]
@@ -129,7 +132,7 @@ def build_pipeline(folder: Path, shape: NetworkShape | None = None) -> Path:
         num_hidden_layers=2,
         num_attention_heads=4,
         max_position_embeddings=16,
-        bos_token_id=3,
+        bos_token_id=2,
         eos_token_id=2,
         pad_token_id=0,
     )
