@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from curation.cli import corpus, curate, model, sample, store
+from curation.cli import corpus, curate, encoders, model, sample, store
 
 app = typer.Typer(
     name="triptych",
@@ -17,5 +17,6 @@ app = typer.Typer(
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(curate.app, name="curate")
 app.add_typer(store.app, name="store")
+app.add_typer(encoders.app, name="encoders")
 app.add_typer(model.app, name="model")
 app.command("sample")(sample.sample)

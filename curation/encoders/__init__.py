@@ -1,0 +1,1 @@
+"""What the nano encoders are fitted and measured on: works of the atelier."""
