@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -132,6 +133,22 @@ class USOTransformer(FluxTransformer2DModel):  # type: ignore[misc]  # diffusers
             style_layers=shape.style.layers,
         )
         return network
+
+    @classmethod
+    def from_pretrained(cls, source: str | os.PathLike[str], **options: Any) -> Any:
+        """Load what `save_pretrained` wrote, whole or not at all; options and result are diffusers'.
+
+        Raises ValueError when weights are missing, left over or of another shape, where diffusers would only warn:
+        FLUX's own files have other names, and are loaded by `uso.checkpoint.load_network`.
+        """
+        network, info = super().from_pretrained(source, **options | {"output_loading_info": True})
+        wrong = [*info["missing_keys"], *info["unexpected_keys"], *info["mismatched_keys"]]
+        if wrong:
+            raise ValueError(
+                f"{source}: {len(wrong)} weights are missing, unexpected or of another shape ({wrong[0]}, ...); "
+                "load files of FLUX and USO with uso.checkpoint.load_network"
+            )
+        return (network, info) if options.get("output_loading_info") else network
 
     def style_tokens(self, styles: Sequence[StyleFeatures]) -> Tensor:
         """Return the tokens `[B, 3 * tokens_out * len(styles), hidden]` of one or more style images, in their order."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -133,6 +134,16 @@ def test_no_unfused_projection_stays_behind(network: USOTransformer) -> None:
     names = [name for name, _ in network.named_parameters()]
     assert not [name for name in names if any(part in name for part in ("to_q.", "to_k.", "to_v.", "add_q", "add_k"))]
     assert sum("to_qkv" in name and "lora" not in name for name in names) == 2 * (2 + 2)
+
+
+def test_diffusers_own_saving_and_loading_is_strict(pipeline: Path, tmp_path: Path) -> None:
+    network = USOTransformer.of(PRESETS["tiny"])
+    network.save_pretrained(tmp_path)
+    again = USOTransformer.from_pretrained(tmp_path)
+    assert all(torch.equal(each, again.state_dict()[name]) for name, each in network.state_dict().items())
+    assert again.shape == network.shape
+    with pytest.raises(ValueError, match="load files of FLUX and USO with"):
+        USOTransformer.from_pretrained(pipeline / "transformer")
 
 
 def test_context_parallelism_splits_the_joined_text(network: USOTransformer) -> None:
