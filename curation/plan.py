@@ -12,7 +12,6 @@ from typing import TypeVar
 from curation.candidates import Digests, IngestedTarget, propose
 from curation.cluster import demand
 from curation.context import (
-    decide_stage,
     destylize_stage,
     gallery_of,
     load_stage,
@@ -110,7 +109,6 @@ def _sample(spec: JobSpec, refs: list[ImageRef]) -> tuple[list[StagePlan], float
         "stylize": stylize_stage(spec),
         "destylize": destylize_stage(spec),
         "score": score_stage(small, bank),
-        "decide": decide_stage(spec),
     }
     for name, stage in stages.items():
         _timed(name, spent, partial(stage.process, [row for row in rows if is_open(row)]))
@@ -118,7 +116,7 @@ def _sample(spec: JobSpec, refs: list[ImageRef]) -> tuple[list[StagePlan], float
     size = sum(_bytes_of(row) for row in made) / max(1, len(made))
     plans = [
         StagePlan(name, getattr(spec.stages, name), 1000 * spent[name] / max(1, len(rows)))
-        for name in ("ingest", *stages)
+        for name in ("ingest", "load", "stylize", "destylize", "score")
     ]
     return plans, size, sum(target.refused is not None for target in targets), len(targets)
 

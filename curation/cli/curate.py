@@ -220,7 +220,7 @@ def _print_plan(spec: JobSpec, made: Plan) -> None:
             str(resources.batch),
             f"{stage.milliseconds:.2f}",
         )
-    table.add_row("pack, commit", f"{spec.stages.pack.cpus:g}", "0", "1", str(spec.shards.candidates), "")
+    table.add_row("decide, pack", f"{spec.stages.pack.cpus:g}", "0", "1", str(spec.shards.candidates), "")
     console.print(table)
     console.print(
         f"about {made.seconds / 60:.1f} minutes on {made.cpus} cores, at most {made.bytes / 1e6:,.0f} MB of shards "

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from uso.tasks import SampleRequest
 
 CONTACT_SHEET = "contact_sheet.png"
+SHEET_CELL = 224
+SHEET_ROWS = 100
+"""Requests on the contact sheet; the images of the others are saved all the same."""
 
 
 class ScheduleShift(StrEnum):
@@ -166,22 +169,9 @@ def _requests(eval_json: Path | None, prompt: str, content: Path | None, styles:
 
 def _check_weights(weights: Weights, requests: list[SampleRequest]) -> None:
     """Fail before anything is loaded when a weight file would not load, or one that is needed was not given."""
-    from uso.formats.family import Family
-    from uso.inspection import inspect_file
+    from uso.checkpoint import require_fit
 
-    needed: list[tuple[str, Path | None, tuple[Family, ...]]] = [
-        ("--base", weights.base, (Family.BFL, Family.DIFFUSERS)),
-        ("--lora", weights.lora, (Family.LORA,)),
-        ("--projector", weights.projector, (Family.PROJECTOR,)),
-    ]
-    for flag, path, families in needed:
-        if path is None:
-            continue
-        found = inspect_file(path)
-        if found.family not in families:
-            raise fail(f"{flag} {path}: is a {found.family}, where a {families[0]} is needed")
-        if found.problem:
-            raise fail(found.problem)
+    require_fit(weights.base, weights.lora, weights.projector)
     if weights.projector is None and any(request.styles for request in requests):
         raise fail("style images need --projector, which turns them into tokens")
 
@@ -239,7 +229,8 @@ def _draw(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from uso.conditioning import encode_requests
-    from uso.sampler import Drawing, draw_latents
+    from uso.sampler import Drawing, draw_each
+    from uso.saved_png import save_png
 
     console = Console(stderr=True)
     with console.status("Encoding") as status:
@@ -252,18 +243,24 @@ def _draw(
         )
         status.update("Loading the network")
         network = _load_network(weights, dtype, device)
+        codec = encoders.codec()
     drawings = [
         Drawing(condition, size, seed) for condition, size in zip(conditions, sizes, strict=True) for seed in seeds
     ]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    thumbnails: dict[int, Image.Image] = {}
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("Euler steps", total=settings.steps * len(drawings))
-        latents = draw_latents(network, drawings, settings, lambda moved: bar.advance(task, moved))
-    del network
-    codec = encoders.codec()
-    drawn = [image for latent in latents for image in codec.decode_images(latent)]
-    codec.release()
-    _save(requests, drawings, drawn, weights, settings, dtype, seeds, out)
+        for index, latent in draw_each(network, drawings, settings, lambda moved: bar.advance(task, moved)):
+            image = codec.decode_images(latent)[0]
+            number, turn = divmod(index, len(seeds))
+            path = out / f"{requests[number].save_as or number}_{turn}.png"
+            save_png(image, path, _settings(requests[number], drawings[index], weights, settings, dtype))
+            if number < SHEET_ROWS:
+                image.thumbnail((SHEET_CELL, SHEET_CELL))
+                thumbnails[index] = image
+    _save_sheet(requests[:SHEET_ROWS], thumbnails, seeds, out)
+    typer.echo(f"{len(drawings)} images and {CONTACT_SHEET} in {out}.")
 
 
 def _load_network(weights: Weights, dtype: Dtype, device: str) -> USOTransformer:
@@ -282,51 +279,37 @@ def _load_network(weights: Weights, dtype: Dtype, device: str) -> USOTransformer
     )
 
 
-def _save(
-    requests: list[SampleRequest],
-    drawings: list[Drawing],
-    drawn: list[Image.Image],
-    weights: Weights,
-    settings: SampleSettings,
-    dtype: Dtype,
-    seeds: range,
-    out: Path,
-) -> None:
+def _settings(
+    request: SampleRequest, drawing: Drawing, weights: Weights, settings: SampleSettings, dtype: Dtype
+) -> dict[str, object]:
+    """Return what a PNG carries: all that the image depends on, with files by their names."""
     from dataclasses import asdict
 
+    files = {"base": weights.base, "lora": weights.lora, "projector": weights.projector, "content": request.content}
+    return (
+        asdict(settings)
+        | {part: None if path is None else path.name for part, path in files.items()}
+        | {
+            "prompt": request.prompt,
+            "task": request.task.value,
+            "styles": [style.name for style in request.styles],
+            "seed": drawing.seed,
+            "width": drawing.size[0],
+            "height": drawing.size[1],
+            "dtype": dtype.value,
+        }
+    )
+
+
+def _save_sheet(requests: list[SampleRequest], thumbnails: dict[int, Image.Image], seeds: range, out: Path) -> None:
     from uso.conditioning import open_image
     from uso.contact_sheet import SheetRow, contact_sheet
-    from uso.saved_png import save_png
 
-    files = {"base": weights.base, "lora": weights.lora, "projector": weights.projector}
-    named = {part: None if path is None else path.name for part, path in files.items()}
     rows = []
     for number, request in enumerate(requests):
-        pictures = []
-        for index, seed in enumerate(seeds):
-            drawing = drawings[number * len(seeds) + index]
-            image = drawn[number * len(seeds) + index]
-            save_png(
-                image,
-                out / f"{request.save_as or number}_{index}.png",
-                asdict(settings)
-                | named
-                | {
-                    "prompt": request.prompt,
-                    "task": request.task.value,
-                    "content": None if request.content is None else request.content.name,
-                    "styles": [style.name for style in request.styles],
-                    "seed": seed,
-                    "width": drawing.size[0],
-                    "height": drawing.size[1],
-                    "dtype": dtype.value,
-                },
-            )
-            pictures.append((f"seed {seed}", image))
+        pictures = [(f"seed {seed}", thumbnails[number * len(seeds) + turn]) for turn, seed in enumerate(seeds)]
         references = [] if request.content is None else [("content", open_image(request.content))]
         references += [("style", open_image(style)) for style in request.styles]
-        rows.append(
-            SheetRow(f"{number}. {request.prompt or '(empty prompt)'} - {request.task.value}", references, pictures)
-        )
-    contact_sheet(rows).save(out / CONTACT_SHEET)
-    typer.echo(f"{len(drawn)} images and {CONTACT_SHEET} in {out}.")
+        caption = f"{number}. {request.prompt or '(empty prompt)'} - {request.task.value}"
+        rows.append(SheetRow(caption, references, pictures))
+    contact_sheet(rows, SHEET_CELL).save(out / CONTACT_SHEET)

@@ -34,21 +34,23 @@ class Packed:
 def curate(spec: JobSpec, rows: Sequence[Row], *, bank: NDArray[np.float32], store: Store) -> Iterator[Packed]:
     """Yield what is to be committed, one batch of `spec.shards.candidates` rows after the other. Needs a running Ray.
 
-    Order is preserved through the graph, so that equal rows make equal shards however many workers there are.
+    Order is preserved through the graph, and blocks are never split and divide a batch evenly, so that equal rows make
+    equal shards however many workers there are. (A strict `repartition` would do the same, and hold a whole core.)
     """
     if not rows:
         return
     size = spec.shards.candidates
-    context_of_ray = ray.data.DataContext.get_current()
-    context_of_ray.execution_options.preserve_order = True
-    block = max(1, min(size, spec.stages.load.batch * 4))
-    data = ray.data.from_arrow([to_table(rows[start : start + block]) for start in range(0, len(rows), block)])
+    block = block_rows(size, at_most=4 * spec.stages.load.batch)
+    numbered = [{**row, "batch": position // size} for position, row in enumerate(rows)]
+    blocks = [to_table(numbered[start : start + block]) for start in range(0, len(rows), block)]
+    settings = ray.data.DataContext.get_current()
+    settings.execution_options.preserve_order = True
+    settings.target_max_block_size = None
+    data = ray.data.from_arrow(blocks)
     data = _stage(data, spec.stages.load, context.load_stage, {"spec": spec})
     data = _stage(data, spec.stages.stylize, context.stylize_stage, {"spec": spec})
     data = _stage(data, spec.stages.destylize, context.destylize_stage, {"spec": spec})
     data = _stage(data, spec.stages.score, context.score_stage, {"spec": spec, "bank": bank})
-    data = _stage(data, spec.stages.decide, context.decide_stage, {"spec": spec})
-    data = data.repartition(target_num_rows_per_block=size, strict=True)
     data = data.map_batches(
         PackWorker,
         fn_constructor_kwargs={"spec": spec, "store": store},
@@ -65,15 +67,24 @@ def curate(spec: JobSpec, rows: Sequence[Row], *, bank: NDArray[np.float32], sto
         )
 
 
+def block_rows(size: int, *, at_most: int) -> int:
+    """Return the largest number of rows, up to a bound, that divides a batch of `size` rows evenly."""
+    return max(divisor for divisor in range(1, min(size, at_most) + 1) if size % divisor == 0)
+
+
 class PackWorker:
-    """Packs one batch of rows inside a Ray actor."""
+    """Decides on one batch of rows by the policy, and packs it, inside a Ray actor."""
 
     def __init__(self, spec: JobSpec, store: Store) -> None:
+        self._decide = StageWorker(context.decide_stage, {"spec": spec})
         self._packer = Packer(context.gallery_of(spec), store=store, kind=spec.image.format)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Return one row that describes what was packed."""
-        return self._packer(batch)
+        """Return one row that describes what was packed. Raises RuntimeError on rows of more than one batch."""
+        numbers = set(batch["batch"].to_pylist())
+        if len(numbers) != 1:
+            raise RuntimeError(f"the graph mixed the batches {sorted(numbers)}; shards would depend on its timing")
+        return self._packer(self._decide(batch))
 
 
 def _stage(data: Any, stage: StageSpec, factory: Any, arguments: dict[str, Any]) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from curation.graph.rows import Row
 from curation.graph.stage import Stage
 from curation.policy.decide import decide
@@ -13,7 +11,7 @@ from curation.policy.rules import Policy
 class DecideStage(Stage):
     """Gives each row all of its reasons, and marks it accepted where there are none."""
 
-    name: ClassVar[str] = "decide"
+    name = "decide"
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy

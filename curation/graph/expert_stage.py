@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import ClassVar
 
 from curation.graph.encoding import decode_stored, encode
 from curation.graph.rows import Row, origin_of, reject
@@ -15,9 +14,8 @@ from workers.experts.base import Expert, ExpertFailure, ExpertRequest
 class ExpertStage(Stage):
     """Asks an expert for one image a row, and stores it with where it came from."""
 
-    name: ClassVar[str] = "expert"
-
     def __init__(self, expert: Expert, *, kind: str) -> None:
+        self.name = expert.role
         self._expert = expert
         self._kind = kind
         self._image = "style" if expert.role == "stylize" else "content"

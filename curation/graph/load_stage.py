@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from curation.gallery import Gallery, UnavailableError
 from curation.graph.encoding import encode
 from curation.graph.rows import Row, origin_of, reject
@@ -14,7 +12,7 @@ from manifests.identities import asset_id
 class LoadStage(Stage):
     """Encodes each row's target and checks that it still is what ingest saw."""
 
-    name: ClassVar[str] = "load"
+    name = "load"
 
     def __init__(self, gallery: Gallery, *, kind: str) -> None:
         self._gallery = gallery

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +17,7 @@ from workers.scorers.suite import measure, suite
 class ScoreStage(Stage):
     """Embeds the three images of each row once, and gives them to every scorer; labels and truth stay outside."""
 
-    name: ClassVar[str] = "score"
+    name = "score"
 
     def __init__(self, encoder: NanoEncoder, bank: NDArray[np.float32], *, neighbours: int) -> None:
         self._encoder = encoder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import pyarrow as pa
 
@@ -18,7 +18,7 @@ class Stage(ABC):
     that row as a reason; a stage raises only where it cannot work at all.
     """
 
-    name: ClassVar[str]
+    name: str
 
     @abstractmethod
     def process(self, rows: list[Row]) -> None:

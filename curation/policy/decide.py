@@ -7,9 +7,6 @@ from typing import Any
 
 from curation.policy.rules import Policy
 
-HARD_PREFIXES = ("ingest:", "duplicate_of:", "stylize_failed:", "destylize_failed:", "scorer_failed:", "load_failed:")
-"""Reasons that no policy can lift: the candidate has no images, or no score, or repeats another."""
-
 
 def decide(row: Mapping[str, Any], policy: Policy) -> list[str]:
     """Return every reason for which a candidate is rejected; none means that it is accepted.
@@ -30,5 +27,8 @@ def decide(row: Mapping[str, Any], policy: Policy) -> list[str]:
 
 
 def hard_reasons(reasons: Sequence[str]) -> list[str]:
-    """Return the reasons that do not come from a rule."""
-    return [reason for reason in reasons if reason.startswith(HARD_PREFIXES)]
+    """Return the reasons that no policy can lift: the candidate has no images, or no score, or repeats another.
+
+    They read `<what>:<why>`; a rule's reason reads `<column><bound>`, and has no colon.
+    """
+    return [reason for reason in reasons if ":" in reason]

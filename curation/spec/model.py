@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from workers.treatments.registry import DEFAULT_TREATMENTS, treatment
 
 from curation.ingest.limits import Limits
 from curation.policy.rules import Policy, read_policy
@@ -15,6 +14,7 @@ from manifests.identities import digest_of
 from manifests.images import UNTREATED
 from workers.experts.faults import Fault
 from workers.treatments.base import Treatment
+from workers.treatments.registry import DEFAULT_TREATMENTS, treatment
 
 
 class _Part(BaseModel):
@@ -142,12 +142,11 @@ class StagesSpec(_Part):
     stylize: StageSpec = StageSpec()
     destylize: StageSpec = StageSpec()
     score: StageSpec = StageSpec()
-    decide: StageSpec = StageSpec()
     pack: StageSpec = StageSpec()
 
     def pools(self) -> dict[str, StageSpec]:
-        """Return the stages of the candidate graph that keep workers alive, in order."""
-        return {name: getattr(self, name) for name in ("load", "stylize", "destylize", "score")}
+        """Return the stages of the candidate graph, in order; all of them hold their workers while it runs."""
+        return {name: getattr(self, name) for name in ("load", "stylize", "destylize", "score", "pack")}
 
 
 class RaySpec(_Part):

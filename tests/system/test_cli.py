@@ -118,7 +118,7 @@ def test_plan_measures_and_writes_nothing(tmp_path: Path, atelier: IconifySource
     assert done.returncode == 0, done.stderr
     plan = json.loads(done.stdout)
     assert (plan["targets"], plan["candidates"]) == (30, 60)
-    assert [stage["name"] for stage in plan["stages"]] == ["ingest", "load", "stylize", "destylize", "score", "decide"]
+    assert [stage["name"] for stage in plan["stages"]] == ["ingest", "load", "stylize", "destylize", "score"]
     assert plan["seconds"] > 0
     assert plan["bytes"] > 0
     assert [path.name for path in tmp_path.iterdir()] == ["job.yaml"]

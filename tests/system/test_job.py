@@ -13,7 +13,6 @@ import wids
 
 from curation.job import Summary, run_job
 from curation.report.build import write_report
-from curation.sources.iconify import IconifySource
 from manifests.images import split_of
 from manifests.records import ROLES, SCORES
 from manifests.store import Store
@@ -25,7 +24,9 @@ pytestmark = pytest.mark.usefixtures("ray_local", "atelier")
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory, atelier: IconifySource, ray_local: None) -> tuple[Store, Summary]:
+def job(tmp_path_factory: pytest.TempPathFactory, atelier: object, ray_local: None) -> tuple[Store, Summary]:
+    assert atelier is not None
+    assert ray_local is None
     folder = tmp_path_factory.mktemp("job")
     store = Store(folder / "store")
     return store, run_job(small_spec(folder), store, limit=LIMIT)

@@ -38,7 +38,7 @@ def subject_mask(pixels: Pixels) -> Mask:
     colour, deviation = border_colour(pixels)
     if deviation < _PLAIN_DEVIATION:
         apart = np.linalg.norm(pixels.astype(np.float32) - colour, axis=2) > _DIFFERENT + 2 * deviation
-        mask = _fill_holes(apart.astype(np.uint8) * 255)
+        mask = fill_holes(apart.astype(np.uint8) * 255)
     else:
         mask = _grab_cut(pixels)
     share = float((mask > 0).mean())
@@ -63,7 +63,8 @@ def backdrop_without(pixels: Pixels, mask: Mask) -> Pixels:
     return np.asarray((filled * soft + pixels * (1 - soft)).round().clip(0, 255), dtype=np.uint8)
 
 
-def _fill_holes(mask: Mask) -> Mask:
+def fill_holes(mask: Mask) -> Mask:
+    """Return a mask that also covers what it encloses: the silhouette of an outline."""
     closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     padded = np.pad(closed, 1)
     flood = padded.copy()

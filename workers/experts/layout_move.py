@@ -60,10 +60,20 @@ def overlap(a: Mask, b: Mask) -> float:
     return float(np.count_nonzero(inside_a & inside_b) / union) if union else 1.0
 
 
-def warp(image: NDArray[np.uint8], matrix: NDArray[np.float64], *, fill: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return an image or mask warped by an affine matrix, in its own size, `fill` where nothing lands."""
-    flags = cv2.INTER_AREA if np.linalg.det(matrix[:, :2]) < 1 else cv2.INTER_CUBIC
-    size = (image.shape[1], image.shape[0])
+def warp(
+    image: NDArray[np.uint8],
+    matrix: NDArray[np.float64],
+    *,
+    fill: tuple[int, ...],
+    shape: tuple[int, ...] | None = None,
+) -> NDArray[np.uint8]:
+    """Return an image or mask warped by an affine matrix, `fill` where nothing lands.
+
+    The result has the size of `shape` (`[height, width, ...]`), or the image's own.
+    """
+    flags = cv2.INTER_AREA if abs(np.linalg.det(matrix[:, :2])) < 1 else cv2.INTER_CUBIC
+    height, width = (shape or image.shape)[:2]
+    size = (width, height)
     moved = cv2.warpAffine(image, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=fill)
     return np.asarray(moved, dtype=np.uint8)
 

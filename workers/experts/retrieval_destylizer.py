@@ -19,7 +19,7 @@ from workers.experts.base import (
     Picture,
     Pixels,
 )
-from workers.experts.cutout import backdrop_without, subject_mask
+from workers.experts.cutout import backdrop_without, fill_holes, subject_mask
 from workers.experts.faults import Fault
 from workers.experts.layout_move import LayoutMove, apply_move, bounding_box, draw_move, overlap, warp
 
@@ -94,7 +94,7 @@ class RetrievalDestylizer(Expert):
         if goal is None:
             return ExpertImage(picture.pixels, picture.ref)
         pixels, mask, transform = register(picture.pixels, picture.mask, goal)
-        reached = overlap(mask, goal)
+        reached = overlap(mask, fill_holes(goal))
         if request.fault is None and reached < self._min_overlap:
             return ExpertFailure(
                 "no_layout_match", f"subjects overlap by {reached:.2f}, {self._min_overlap:.2f} is asked for"
@@ -122,37 +122,36 @@ class RetrievalDestylizer(Expert):
 def register(pixels: Pixels, mask: Mask, goal: Mask) -> tuple[Pixels, Mask, dict[str, float | bool | str]]:
     """Fit a picture's subject to the bounding box of another: mirrored if that fits better, stretched a little, placed.
 
-    Returns the picture and its mask in their own size, and the transform that was applied.
+    Masks count as silhouettes: what an outline encloses belongs to the subject. Returns the picture and its mask in
+    the size of `goal`, and the transform that was applied.
     """
+    mask, goal = fill_holes(mask), fill_holes(goal)
     left, top, right, bottom = bounding_box(mask)
-    height, width = mask.shape
-    box = np.array(bounding_box(goal), dtype=np.float64)
-    box *= np.array([width / goal.shape[1], height / goal.shape[0]] * 2)
-    stretch_x, stretch_y = (box[2] - box[0]) / (right - left), (box[3] - box[1]) / (bottom - top)
-    mean = float(np.sqrt(stretch_x * stretch_y))
-    stretch_x, stretch_y = (
-        float(np.clip(s, mean / np.sqrt(_MAX_STRETCH), mean * np.sqrt(_MAX_STRETCH))) for s in (stretch_x, stretch_y)
-    )
-    sized_goal = cv2.resize(goal, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+    goal_left, goal_top, goal_right, goal_bottom = bounding_box(goal)
+    stretch_x, stretch_y = (goal_right - goal_left) / (right - left), (goal_bottom - goal_top) / (bottom - top)
+    mean, play = float(np.sqrt(stretch_x * stretch_y)), float(np.sqrt(_MAX_STRETCH))
+    stretch_x, stretch_y = (float(np.clip(s, mean / play, mean * play)) for s in (stretch_x, stretch_y))
+    centre = np.array([(left + right) / 2, (top + bottom) / 2])
+    there = np.array([(goal_left + goal_right) / 2, (goal_top + goal_bottom) / 2])
     fits = []
     for sign in (1.0, -1.0):
         linear = np.array([[sign * stretch_x, 0.0], [0.0, stretch_y]])
-        centre = np.array([(left + right) / 2, (top + bottom) / 2])
-        there = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
         matrix = np.column_stack([linear, there - linear @ centre])
-        fits.append((overlap(warp(mask, matrix, fill=(0,)), sized_goal), sign, matrix))
+        fits.append((overlap(warp(mask, matrix, fill=(0,), shape=goal.shape), goal), matrix))
     mirrored = fits[1][0] > fits[0][0] + _MIRROR_GAIN
-    _, sign, matrix = fits[1] if mirrored else fits[0]
+    matrix = fits[1 if mirrored else 0][1]
     colour = tuple(int(c) for c in np.median(backdrop_without(pixels, mask).reshape(-1, 3), axis=0))
+    height, width = goal.shape
     transform: dict[str, float | bool | str] = {
         "kind": "registered",
         "mirrored": mirrored,
         "stretch_x": round(stretch_x, 3),
         "stretch_y": round(stretch_y, 3),
-        "x": round(float(box[0] + box[2]) / 2 / width, 4),
-        "y": round(float(box[1] + box[3]) / 2 / height, 4),
+        "x": round(float(there[0]) / width, 4),
+        "y": round(float(there[1]) / height, 4),
     }
-    return warp(pixels, matrix, fill=colour), warp(mask, matrix, fill=(0,)), transform
+    placed = warp(mask, matrix, fill=(0,), shape=goal.shape)
+    return warp(pixels, matrix, fill=colour, shape=goal.shape), placed, transform
 
 
 def _moved(pixels: Pixels, known: Mask | None, picture: Picture, *, seed: int) -> ExpertImage:
@@ -164,4 +163,6 @@ def _moved(pixels: Pixels, known: Mask | None, picture: Picture, *, seed: int) -
 
 def _recompressed(pixels: Pixels) -> Pixels:
     encoded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
-    return np.asarray(cv2.cvtColor(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    return np.asarray(
+        cv2.cvtColor(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB), dtype=np.uint8
+    )

@@ -27,9 +27,7 @@ class Shapes:
         self.broken = broken
 
     def _ref(self, subject: str, family: str) -> ImageRef:
-        return ImageRef(
-            source="shapes", locator=f"{family}/{subject}", fingerprint="1", subject=subject, family=family
-        )
+        return ImageRef(source="shapes", locator=f"{family}/{subject}", fingerprint="1", subject=subject, family=family)
 
     def styled(self, style: str, split: Split) -> Sequence[ImageRef]:
         return [self._ref(s, style) for s in SUBJECTS if split_of(s) == split]
@@ -133,6 +131,17 @@ def test_registration_undoes_a_mirrored_and_shrunken_counterpart() -> None:
     assert transform["mirrored"]
     assert overlap(mask, small) > 0.9
     assert pixels.shape == picture.pixels.shape
+
+
+def test_registration_takes_outlines_as_silhouettes_and_pictures_of_another_shape() -> None:
+    picture = Shapes().load(Shapes().realistic(SUBJECTS[3])[0])
+    assert picture.mask is not None
+    inner = cv2.erode(picture.mask, np.ones((5, 5), np.uint8))
+    outline = picture.mask - inner
+    narrow = np.ascontiguousarray(picture.mask[:, 2:-6])
+    pixels, mask, _ = register(np.ascontiguousarray(picture.pixels[:, 2:-6]), narrow, outline)
+    assert pixels.shape == picture.pixels.shape
+    assert overlap(mask, picture.mask) > 0.9
 
 
 @pytest.mark.parametrize("fault", list(Fault))
