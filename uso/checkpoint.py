@@ -54,6 +54,7 @@ def load_network(
     has fresh weights, of the size `style` (the released one by default). `style` also states the vision layers, which
     are in no file. Without `dtype` each file's own is kept. Raises CheckpointError on any file that does not fit.
     """
+    require_fit(base, lora, projector, axes)
     file = open_weights(base)
     shape, state = read_base(file, axes)
     layers = (style or StyleShape()).layers
@@ -73,15 +74,29 @@ def load_network(
     return network
 
 
+def require_fit(
+    base: Path,
+    lora: Path | None = None,
+    projector: Path | None = None,
+    axes: tuple[int, int, int] | None = None,
+) -> None:
+    """Check from headers alone that these files make one network. Raises CheckpointError, naming the one at fault."""
+    shape = _required_shape(open_weights(base), axes)
+    if lora is not None:
+        adapter = open_weights(lora)
+        _require_family(adapter, Family.LORA)
+        rank, _ = lora_shape(adapter)
+        require(adapter, lora_entries(lora_sites(shape), rank), f"a rank {rank} LoRA of {base.name}")
+    if projector is not None:
+        branch = open_weights(projector)
+        _require_family(branch, Family.PROJECTOR)
+        require(branch, projector_entries(style_shape(branch), shape.hidden), f"a projector for {base.name}")
+
+
 def read_base(file: WeightFile, axes: tuple[int, int, int] | None = None) -> tuple[NetworkShape, dict[str, Tensor]]:
     """Return the shape and the network's tensors of a base file. Raises CheckpointError when it is none."""
-    family = family_of(file)
-    if family not in (Family.BFL, Family.DIFFUSERS):
-        raise CheckpointError(f"{file.path}: is a {family}, where base weights are needed")
-    shape = base_shape(file, family, axes)
-    entries = bfl_entries(shape) if family is Family.BFL else diffusers_entries(shape)
-    require(file, entries, f"a {family}")
-    return shape, read_entries(entries, file.read())
+    shape = _required_shape(file, axes)
+    return shape, read_entries(_base_entries(file, shape), file.read())
 
 
 def load_lora(network: USOTransformer, path: Path, *, partial: bool = False, dtype: torch.dtype | None = None) -> None:
@@ -220,6 +235,19 @@ def diffusers_config(shape: NetworkShape) -> dict[str, object]:
         "patch_size": 1,
         "pooled_projection_dim": shape.pooled_width,
     }
+
+
+def _required_shape(file: WeightFile, axes: tuple[int, int, int] | None = None) -> NetworkShape:
+    family = family_of(file)
+    if family not in (Family.BFL, Family.DIFFUSERS):
+        raise CheckpointError(f"{file.path}: is a {family}, where base weights are needed")
+    shape = base_shape(file, family, axes)
+    require(file, _base_entries(file, shape), f"a {family}")
+    return shape
+
+
+def _base_entries(file: WeightFile, shape: NetworkShape) -> list[Entry]:
+    return bfl_entries(shape) if family_of(file) is Family.BFL else diffusers_entries(shape)
 
 
 def _lora_tensors(network: USOTransformer) -> dict[str, Tensor]:

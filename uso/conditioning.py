@@ -48,9 +48,9 @@ def encode_requests(
 ) -> list[Conditions]:
     """Return the conditions of each request, single samples on the CPU in the encoders' dtypes.
 
-    No two encoders are in memory at once, and equal prompts and images are encoded once. Content references are
-    fitted to `long_side` and encoded to the posterior's mean, or, with `posterior_seed`, to a draw from it, as
-    upstream does. Raises EncoderError or ValueError, naming the source or the image at fault.
+    No two encoders are in memory at once, and equal prompts and images are encoded once and shared in memory. Content
+    references are fitted to `long_side` and encoded to the posterior's mean, or, with `posterior_seed`, to a draw from
+    it, as upstream does. Raises EncoderError or ValueError, naming the source or the image at fault.
     """
     prompts = list(dict.fromkeys(request.prompt for request in requests))
     contents = list(dict.fromkeys(request.content for request in requests if request.content is not None))
@@ -61,32 +61,36 @@ def encode_requests(
             on_stage(name)
 
     stage("T5 text encoder")
-    text = _encode_each(encoders.t5(), lambda encoder, prompt: encoder.encode([prompt]), prompts)
+    text = _encode_each(encoders.t5(), lambda encoder, prompt: encoder.encode([prompt]).cpu(), prompts)
     stage("CLIP text encoder")
-    pooled = _encode_each(encoders.clip(), lambda encoder, prompt: encoder.encode([prompt]), prompts)
+    pooled = _encode_each(encoders.clip(), lambda encoder, prompt: encoder.encode([prompt]).cpu(), prompts)
     stage("autoencoder")
 
     def encode_content(codec: LatentCodec, path: Path) -> Tensor:
         generator = None
         if posterior_seed is not None:
             generator = torch.Generator(codec.device).manual_seed(posterior_seed)
-        return codec.encode_image(fit_content(open_image(path), long_side), generator=generator)
+        return codec.encode_image(fit_content(open_image(path), long_side), generator=generator).cpu()
 
     # Loaded even without a content reference: images that cannot be decoded should not be drawn first.
     latents = _encode_each(encoders.codec(), encode_content, contents)
+
+    def encode_style(tower: VisionTower, path: Path) -> StyleFeatures:
+        return StyleFeatures(*(level.cpu() for level in tower.encode([open_image(path)])))
+
     features: dict[Path, StyleFeatures] = {}
     if styles:
         if encoders.vision is None:
             raise ValueError("style images need a vision tower")
         stage("vision tower")
-        features = _encode_each(encoders.vision(), lambda tower, path: tower.encode([open_image(path)]), styles)
+        features = _encode_each(encoders.vision(), encode_style, styles)
     return [
         Conditions(
             text=text[request.prompt],
             pooled=pooled[request.prompt],
             contents=() if request.content is None else (latents[request.content],),
             styles=tuple(features[style] for style in request.styles),
-        ).to("cpu", torch.float32)
+        )
         for request in requests
     ]
 

@@ -22,7 +22,7 @@ STAT_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Sequence:
+class TokenCounts:
     """Tokens of one sample: text, target, content references together, and the number of style images."""
 
     text: int
@@ -61,13 +61,13 @@ def count_parameters(shape: NetworkShape, rank: int = DEFAULT_LORA_RANK) -> Para
     )
 
 
-def square_sequence(side: int, contents: int = 0, styles: int = 0, text: int = 512) -> Sequence:
+def square_sequence(side: int, contents: int = 0, styles: int = 0, text: int = 512) -> TokenCounts:
     """Return the tokens of a square target of `side` pixels with square content references at a long side of 512."""
     content = (CONTENT_LONG_SIDE // SIDE_STEP) ** 2
-    return Sequence(text, (side // SIDE_STEP) ** 2, contents * content, styles)
+    return TokenCounts(text, (side // SIDE_STEP) ** 2, contents * content, styles)
 
 
-def forward_flops(shape: NetworkShape, tokens: Sequence, rank: int = 0) -> int:
+def forward_flops(shape: NetworkShape, tokens: TokenCounts, rank: int = 0) -> int:
     """Return the operations of one forward pass of one sample; `rank` 0 is a network without a LoRA.
 
     With S tokens in all and hidden width H: a double or single block costs 24 S H^2 for its projections and MLP (the
@@ -85,7 +85,7 @@ def forward_flops(shape: NetworkShape, tokens: Sequence, rank: int = 0) -> int:
     return embedders + projector + modulation + blocks + lora + 2 * images * hidden * shape.token_width
 
 
-def training_flops(shape: NetworkShape, tokens: Sequence, rank: int, checkpointing: bool = False) -> int:
+def training_flops(shape: NetworkShape, tokens: TokenCounts, rank: int, checkpointing: bool = False) -> int:
     """Return the operations of a forward and a backward pass of one sample when the LoRA alone is trained.
 
     Frozen projections need the gradient of their input only, which costs their forward pass once more; LoRA and
@@ -108,7 +108,9 @@ def training_flops(shape: NetworkShape, tokens: Sequence, rank: int, checkpointi
     return forward_flops(shape, tokens, rank) + backward + again
 
 
-def saved_bytes(shape: NetworkShape, tokens: Sequence, rank: int, element: int = 2, checkpointing: bool = False) -> int:
+def saved_bytes(
+    shape: NetworkShape, tokens: TokenCounts, rank: int, element: int = 2, checkpointing: bool = False
+) -> int:
     """Return the bytes that autograd keeps for the backward pass of one sample when the LoRA alone is trained.
 
     `element` is the size of the network's dtype. Of S tokens a double block keeps 14 S H elements (two norm inputs,

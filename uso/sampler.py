@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -93,21 +93,19 @@ def plan_batches(drawings: Sequence[Drawing], batch_size: int) -> list[list[int]
     return [group[start : start + batch_size] for group in alike.values() for start in range(0, len(group), batch_size)]
 
 
-@torch.no_grad()
-def draw_latents(
+def draw_each(
     network: USOTransformer,
     drawings: Sequence[Drawing],
     settings: SampleSettings,
     on_step: Callable[[int], None] | None = None,
-) -> list[Tensor]:
-    """Return the latent `[1, C, h, w]` of each drawing, float32 on the CPU, in their order.
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield (index, latent `[1, C, h, w]`) of each drawing as its batch is done, float32 on the CPU.
 
     Text only, subject, style, and style with subject are all this call: the conditions tell. An image depends on its
     conditions and its seed, not on its neighbours in a batch (up to the rounding of batched kernels). `on_step` is
     called after each step with the number of images that it moved.
     """
     first = next(network.parameters())
-    latents: dict[int, Tensor] = {}
     for batch in plan_batches(drawings, settings.batch_size):
         width, height = drawings[batch[0]].size
         rows, columns = height // SIDE_STEP, width // SIDE_STEP
@@ -122,5 +120,11 @@ def draw_latents(
             id_shift=settings.id_shift,
             on_step=on_step,
         )
-        latents |= {index: latent[None].cpu() for index, latent in zip(batch, ended, strict=True)}
+        for index, latent in zip(batch, ended, strict=True):
+            yield index, latent[None].cpu()
+
+
+def draw_latents(network: USOTransformer, drawings: Sequence[Drawing], settings: SampleSettings) -> list[Tensor]:
+    """Return the latent `[1, C, h, w]` of each drawing in their order; for many drawings take `draw_each`."""
+    latents = dict(draw_each(network, drawings, settings))
     return [latents[index] for index in range(len(drawings))]

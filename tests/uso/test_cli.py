@@ -162,7 +162,7 @@ def test_what_cannot_be_done_is_said_in_one_line(pipeline: Path, pictures: Path,
         (sample(pipeline, *out, "--prompt", "a", "--width", 64), "both width and height"),
         (sample(pipeline, *out, "--prompt", "a", "--device", "abacus"), "--device abacus"),
         (sample(pipeline, *out, "--prompt", "a", "--style-layers", "1,2"), "--style-layers 1,2"),
-        (sample(pipeline, *out, "--prompt", "a", "--lora", pipeline / "projector.safetensors"), "--lora"),
+        (sample(pipeline, *out, "--prompt", "a", "--lora", pipeline / "projector.safetensors"), "where a USO LoRA"),
         (sample(pipeline, *out, "--prompt", "a", "--vae", pictures), "cannot be loaded"),
     ]
     for found, message in cases:

@@ -165,6 +165,9 @@ def test_requests_are_encoded_with_one_encoder_at_a_time(pipeline: Path, picture
     assert conditions[0].contents[0].shape == (1, 16, 4, 8)
     assert len(conditions[0].styles) == 2
     assert conditions[1].contents == ()
+    again = encode_requests([both, both], encoders(pipeline), long_side=64)
+    assert again[0].text.data_ptr() == again[1].text.data_ptr()
+    assert again[0].styles[0].low.data_ptr() == again[1].styles[0].low.data_ptr()
     assert conditions[1].styles == ()
     tower = VisionTower.load(str(pipeline / "vision"), dtype=FLOAT)
     assert torch.equal(conditions[0].styles[1].mid, tower.encode([Image.open(pictures["paper"])]).mid)

@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from uso.cost import (
-    Sequence,
+    TokenCounts,
     cost_table,
     count_parameters,
     forward_flops,
@@ -46,8 +46,8 @@ def forward(network: USOTransformer, conditions: Conditions) -> torch.Tensor:
     return predict_velocity(network, latent, torch.tensor([0.5]), guidance, conditions.to("cpu", dtype))
 
 
-def sequence(contents: int, styles: int) -> Sequence:
-    return Sequence(text=5, target=24, content=6 * contents, styles=styles)
+def sequence(contents: int, styles: int) -> TokenCounts:
+    return TokenCounts(text=5, target=24, content=6 * contents, styles=styles)
 
 
 @pytest.mark.parametrize("blocks", BLOCKS)
@@ -134,7 +134,7 @@ def test_the_table_grows_with_size_and_references() -> None:
     for plain, _, _, both in (rows[:4], rows[4:8], rows[8:]):
         assert plain.forward_flops < both.forward_flops < both.training_flops < both.checkpointed_flops
         assert both.checkpointed_bytes < both.saved_bytes
-    assert square_sequence(1024, contents=1, styles=1) == Sequence(512, 4096, 1024, 1)
+    assert square_sequence(1024, contents=1, styles=1) == TokenCounts(512, 4096, 1024, 1)
 
 
 def test_training_without_both_kinds_of_blocks_is_not_guessed() -> None:

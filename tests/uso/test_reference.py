@@ -25,7 +25,7 @@ from uso.reference import check_reference
 from uso.reference_file import Reference, load_reference, velocity_case
 from uso.velocity import predict_velocity
 
-BFLOAT16_TOLERANCE = 0.15
+BFLOAT16_TOLERANCE = 0.1
 """Largest difference in bfloat16, where velocities are up to 2.6 and a value is right to about 1 part in 250."""
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from uso.contact_sheet import SheetRow, contact_sheet
 from uso.network import USOTransformer
-from uso.sampler import Drawing, SampleSettings, draw_latents, euler_sample, plan_batches, seeded_noise
+from uso.sampler import Drawing, SampleSettings, draw_each, draw_latents, euler_sample, plan_batches, seeded_noise
 from uso.saved_png import read_settings, save_png
 from uso.schedule import flow_times
 from uso.velocity import Conditions
@@ -37,10 +37,13 @@ def test_every_task_is_the_same_call_and_batches_change_nothing(
 ) -> None:
     drawings = drawings_of_every_task(draw_conditions, plain_network)
     moved: list[int] = []
-    one_by_one = draw_latents(plain_network, drawings, SampleSettings(steps=2), moved.append)
+    one_by_one = [latent for _, latent in draw_each(plain_network, drawings, SampleSettings(steps=2), moved.append)]
     assert sum(moved) == 2 * len(drawings)
     batched = draw_latents(plain_network, drawings, SampleSettings(steps=2, batch_size=4))
-    for drawing, alone, together in zip(drawings, one_by_one, batched, strict=True):
+    order = [index for batch in plan_batches(drawings, 1) for index in batch]
+    alone_by_index = dict(zip(order, one_by_one, strict=True))
+    for index, (drawing, together) in enumerate(zip(drawings, batched, strict=True)):
+        alone = alone_by_index[index]
         assert alone.shape == (1, 16, drawing.size[1] // 8, drawing.size[0] // 8)
         torch.testing.assert_close(alone, together, atol=2e-5, rtol=0)
 
