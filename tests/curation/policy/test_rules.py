@@ -90,6 +90,8 @@ def test_comparing_policies_lists_what_changes() -> None:
         row(candidate_id="b", accepted=False, subject="s", style="t", split="train", reasons=["style_leak>0.2"],
             style_leak=0.3, style_similarity=1.0),
     ]  # fmt: skip
-    comparison = compare(pa.Table.from_pylist(rows), Policy.model_validate({"rules": [{"column": "style_leak", "max": 0.4}]}))
+    comparison = compare(
+        pa.Table.from_pylist(rows), Policy.model_validate({"rules": [{"column": "style_leak", "max": 0.4}]})
+    )
     assert (comparison.candidates, comparison.accepted_before, comparison.accepted_after) == (2, 1, 1)
     assert {c.candidate_id: c.accepted_after for c in comparison.changes} == {"a": False, "b": True}

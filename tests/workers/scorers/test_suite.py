@@ -109,14 +109,14 @@ class _Broken(Scorer):
     column = "style_leak"
 
     def score(self, trio: Trio) -> float:
-        raise ValueError("no face")
+        raise ValueError(f"no face in {trio.target.pixels.shape}")
 
 
 class _Endless(Scorer):
     column = "destylization"
 
     def score(self, trio: Trio) -> float:
-        return float("nan")
+        return float("nan") * len(trio.target.pixels)
 
 
 def test_a_failing_scorer_leaves_its_column_out_and_says_why() -> None:
