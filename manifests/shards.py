@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webdataset import TarWriter
-
 from manifests.identities import asset_id, shard_name
 from manifests.images import Split
 from manifests.records import ROLES
@@ -51,6 +49,8 @@ def write_shard(folder: Path, samples: Sequence[Sample], *, split: Split) -> Sha
     The file appears under its name only when it is complete, so a crash leaves nothing that could be mistaken for a
     shard. Raises ValueError on an empty list, a repeated key, or a key that tar readers would cut.
     """
+    from webdataset import TarWriter  # brings torch with it, which readers of a store do not need
+
     _check_keys(samples)
     ordered = sorted(samples, key=lambda sample: sample.key)
     buffer = io.BytesIO()

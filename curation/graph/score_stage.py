@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,9 +11,11 @@ from curation.graph.encoding import decode_stored
 from curation.graph.rows import Row, reject
 from curation.graph.stage import Stage
 from manifests.records import ROLES
-from workers.encoders.load import NanoEncoder
 from workers.scorers.base import Trio, View
 from workers.scorers.suite import measure, suite
+
+if TYPE_CHECKING:
+    from workers.encoders.load import NanoEncoder
 
 
 class ScoreStage(Stage):

@@ -86,7 +86,8 @@ def test_comparing_policies_lists_what_changes() -> None:
     import pyarrow as pa
 
     rows = [
-        row(candidate_id="a", accepted=True, subject="s", style="t", split="train", style_leak=0.5, style_similarity=1.0),
+        row(candidate_id="a", accepted=True, subject="s", style="t", split="train", style_leak=0.5,
+            style_similarity=1.0),
         row(candidate_id="b", accepted=False, subject="s", style="t", split="train", reasons=["style_leak>0.2"],
             style_leak=0.3, style_similarity=1.0),
     ]  # fmt: skip
