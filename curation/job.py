@@ -6,7 +6,7 @@ import json
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -46,6 +46,7 @@ class Progress:
     duplicates: int = 0
     candidates: int = 0
     committed_before: int = 0
+    other_policy: int = 0
     committed: int = 0
     accepted: int = 0
     shards: int = 0
@@ -127,8 +128,10 @@ def _run(spec: JobSpec, store: Store, limit: int | None, progress: Progress, hoo
         targets = _ingest(spec, store, refs, progress, hook, ray_needed)
         rows = list(propose(targets, spec, digests))
         progress.candidates = len({row["candidate_id"] for row in rows})
-        todo = _left_to_do(rows, store)
+        done = _decided_by(store)
+        todo = _left_to_do(rows, done)
         progress.committed_before = progress.candidates - len(todo)
+        progress.other_policy = sum(done.get(row["candidate_id"], digests.policy) != digests.policy for row in rows)
         if todo:
             ray_needed()
             _curate(spec, store, todo, progress, hook)
@@ -148,9 +151,14 @@ def _once(start: Callable[[], None]) -> Callable[[], None]:
     return call
 
 
-def _left_to_do(rows: Sequence[Row], store: Store) -> list[Row]:
+def _decided_by(store: Store) -> dict[str, str]:
+    """Return the digest of the policy by which each committed candidate was decided."""
+    table = store.triplets.read(["candidate_id", "policy_digest"])
+    return dict(zip(table["candidate_id"].to_pylist(), table["policy_digest"].to_pylist(), strict=True))
+
+
+def _left_to_do(rows: Sequence[Row], done: Container[str]) -> list[Row]:
     """Return the candidates that are not committed yet, each once, in the order in which shards are filled."""
-    done = store.committed_candidates()
     fresh: dict[str, Row] = {}
     for row in rows:
         if row["candidate_id"] not in done:

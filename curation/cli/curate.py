@@ -240,6 +240,12 @@ def _print_summary(summary: Summary, store: Path, report_file: Path | None) -> N
         rows.append(("report", report_file))
     for name, path in rows:
         console.print(f"{name:>9}  {path}", highlight=False, soft_wrap=True)
+    if summary.progress.other_policy:
+        console.print(
+            f"{summary.progress.other_policy:,} candidates were decided by an earlier policy and stay so; "
+            "`triptych curate redecide` shows what another one would change",
+            highlight=False,
+        )
     console.print(f"finished in {summary.seconds:.0f} s", highlight=False)
 
 
