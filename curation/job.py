@@ -91,9 +91,11 @@ def run_job(
     store = Store(store.root.absolute())
     job_id = digest_of([spec.digest, started.isoformat(), platform.node()])[:12]
     status: Literal["finished", "interrupted", "failed"] = "failed"
+    hook(progress)
+    refs = plan_targets(spec, limit)
     with store.writing():
         try:
-            _run(spec, store, limit, progress, hook)
+            _run(spec, store, refs, progress, hook)
             status = "finished"
         except KeyboardInterrupt:
             status = "interrupted"
@@ -116,9 +118,7 @@ def plan_targets(spec: JobSpec, limit: int | None = None) -> list[ImageRef]:
     return targets[:limit]
 
 
-def _run(spec: JobSpec, store: Store, limit: int | None, progress: Progress, hook: ProgressHook) -> None:
-    hook(progress)
-    refs = plan_targets(spec, limit)
+def _run(spec: JobSpec, store: Store, refs: Sequence[ImageRef], progress: Progress, hook: ProgressHook) -> None:
     digests = Digests(spec.generation_digest, scoring_digest(spec), spec.policy.digest)
     progress.targets = len(refs)
     progress.phase = "ingest"

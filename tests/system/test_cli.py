@@ -156,7 +156,8 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path: Path, ateli
     assert summary["committed_before"] == len(before)
     assert summary["committed"] == 240 - len(before)
     assert verify(store).faults == []
-    assert [row["status"] for row in store.jobs.read().to_pylist()] == ["interrupted", "finished"]
+    runs = sorted(store.jobs.read().to_pylist(), key=lambda row: row["started"])
+    assert [row["status"] for row in runs] == ["interrupted", "finished"]
 
 
 def test_a_second_job_on_the_same_store_is_turned_away(tmp_path: Path, atelier: IconifySource) -> None:

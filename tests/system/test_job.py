@@ -10,6 +10,7 @@ import duckdb
 import pytest
 import webdataset
 import wids
+from PIL import Image
 
 from curation.job import Summary, run_job
 from curation.report.build import write_report
@@ -80,7 +81,8 @@ def test_wids_reads_the_index_as_pictures(job: tuple[Store, Summary], tmp_path: 
     store, summary = job
     dataset = wids.ShardListDataset(str(store.root / "index.json"), cache_dir=str(tmp_path))
     assert len(dataset) == summary.progress.accepted
-    assert dataset[0][".target.webp"].size == (64, 64)
+    sample = dataset[0]
+    assert {Image.open(sample[f".{role}.webp"]).size for role in ROLES} == {(64, 64)}
 
 
 def test_duckdb_reads_the_tables(job: tuple[Store, Summary]) -> None:
@@ -90,8 +92,8 @@ def test_duckdb_reads_the_tables(job: tuple[Store, Summary]) -> None:
     unlicensed = duckdb.sql(
         "select count(*) from triplets t left join assets a on a.ref_id = t.style_ref "
         "where t.accepted and (a.licence is null or a.attribution_url is null)"
-    ).fetchone()
-    assert unlicensed == (0,)
+    ).fetchall()
+    assert unlicensed == [(0,)]
 
 
 def test_heldout_subjects_lie_in_shards_of_their_own_and_are_never_shown_elsewhere(job: tuple[Store, Summary]) -> None:
