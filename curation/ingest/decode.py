@@ -25,18 +25,17 @@ from PIL import (
 from curation.ingest.colour import to_srgb
 from curation.ingest.depth import is_deep, scale_transparent_value, to_eight_bits
 from curation.ingest.header import stated_size
+from curation.ingest.jpeg_segments import check_jpeg
 from curation.ingest.limits import Limits
-from curation.ingest.orientation import UPRIGHT, read_orientation, turn_upright
+from curation.ingest.orientation import UPRIGHT, read_orientation, tiff_orientation, turn_upright
 from curation.ingest.png_chunks import check_png
 from curation.ingest.refusal import Reason, Refused
 from curation.ingest.signature import signature
+from curation.ingest.tiff_directories import count_pages
 from curation.ingest.tiff_extent import is_cut_tiff
 
 _MAX_PIXELS_PER_BYTE = 500
-_MAX_JPEG_SCANS = 500
-_MAX_PAGES = 1000
-_SUBFILE_TYPE = 254
-_REDUCED_COPY = 1
+_ANIMATED_FORMATS = ("GIF", "PNG", "WEBP")  # the further pictures of a JPEG are its previews and depth maps, not frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +51,9 @@ class Decoded:
     sha256: str
     """Digest of the encoded bytes, in hexadecimal."""
     frames: int
-    """Frames or pages in the file, at least 1, counted up to 1000; the first of them was decoded."""
+    """Frames or pages in the file, at least 1, pages counted up to 1000; the first of them was decoded."""
+    turned: bool
+    """Whether the stored pixels lay on a side, upside down or mirrored, and were set upright as the file says."""
 
 
 def decode(data: bytes, limits: Limits) -> Decoded:
@@ -69,13 +70,13 @@ def decode(data: bytes, limits: Limits) -> Decoded:
     image_format = signature(data)
     if image_format not in limits.formats:
         raise Refused(Reason.FORMAT_NOT_ALLOWED, f"the file is {image_format}; let in: {', '.join(limits.formats)}")
+    if image_format == "JPEG":
+        check_jpeg(data)
     size = stated_size(data, image_format)
     if size is not None:
         _check_size(size, len(data), limits)
     if image_format == "PNG":
         check_png(data)
-    if image_format == "JPEG" and data.count(b"\xff\xda") > _MAX_JPEG_SCANS:
-        raise Refused(Reason.BOMB, f"the JPEG file has more than {_MAX_JPEG_SCANS} scans over the same pixels")
     try:
         return _decode(data, image_format, limits)
     except Refused:
@@ -87,11 +88,13 @@ def decode(data: bytes, limits: Limits) -> Decoded:
 
 
 def _decode(data: bytes, image_format: str, limits: Limits) -> Decoded:
+    pages = count_pages(data) if image_format == "TIFF" else 1
     with Image.open(io.BytesIO(data), formats=[image_format]) as image:
         _check_size(image.size, len(data), limits)
-        frames = _count_frames(image, image_format)
+        frames = max(1, int(getattr(image, "n_frames", 1))) if image_format in _ANIMATED_FORMATS else pages
         if frames > 1 and not limits.allow_animation:
             raise Refused(Reason.ANIMATED, f"the file has {frames} frames or pages; allow_animation takes the first")
+        turned_on_load = isinstance(image, TiffImagePlugin.TiffImageFile) and tiff_orientation(image) != UPRIGHT
         image.load()
         _check_size(image.size, len(data), limits)
         if image_format == "PNG":
@@ -112,6 +115,7 @@ def _decode(data: bytes, image_format: str, limits: Limits) -> Decoded:
         format=image_format,
         sha256=hashlib.sha256(data).hexdigest(),
         frames=frames,
+        turned=turned_on_load or orientation != UPRIGHT,
     )
 
 
@@ -126,22 +130,6 @@ def _check_size(size: tuple[int, int], file_bytes: int, limits: Limits) -> None:
         raise Refused(Reason.TOO_MANY_PIXELS, f"{stated}, max_pixels is {limits.max_pixels}")
     if min(size) < limits.min_side:
         raise Refused(Reason.SIDE_TOO_SHORT, f"{stated}, min_side is {limits.min_side}")
-
-
-def _count_frames(image: Image.Image, image_format: str) -> int:
-    if image_format in ("JPEG", "BMP"):
-        return 1  # the further pictures of a JPEG are its previews and depth maps, not frames
-    if not isinstance(image, TiffImagePlugin.TiffImageFile):
-        return max(1, int(getattr(image, "n_frames", 1)))
-    pages = 1
-    try:
-        for page in range(1, _MAX_PAGES):
-            image.seek(page)
-            pages += not image.tag_v2.get(_SUBFILE_TYPE, 0) & _REDUCED_COPY
-    except EOFError:
-        pass
-    image.seek(0)
-    return pages
 
 
 def _profile(image: Image.Image) -> bytes | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -14,6 +17,7 @@ _SAMPLE_FORMAT = 339
 _UNSIGNED = 1
 _WHITE_IS_ZERO = 0
 _SHORT_MAX = 65535
+_STRIP = 256
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -30,19 +34,14 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
     or not a number.
     """
     tags = getattr(image, "tag_v2", {})
+    values = np.asarray(image)
     if image.mode.startswith("I;16"):
-        values: NDArray[np.float32] | NDArray[np.float64] = np.asarray(image).astype(np.float32)
         low, high = 0.0, float(2 ** min(16, int(tags.get(_BITS, (16,))[0])) - 1)
     else:
-        raw = np.asarray(image)
         if image.mode == "I" and tags.get(_BITS) == (32,) and tags.get(_SAMPLE_FORMAT, (1,))[0] == _UNSIGNED:
-            raw = raw.view(np.uint32)
-        with np.errstate(invalid="ignore"):  # what is not a number is refused below, not warned of
-            values = raw.astype(np.float64)
-        if not np.isfinite(values).all():
-            raise Refused(Reason.CORRUPT, "samples of the image are infinite or not a number")
+            values = values.view(np.uint32)
         low, high = _range(values, float(_SHORT_MAX) if image.mode == "I" else 1.0)
-    grey = np.clip((values - low) / (high - low) * 255, 0, 255).round().astype(np.uint8)
+    grey = _scaled(values, low, high)
     if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
         grey = 255 - grey
     scaled = Image.fromarray(grey)
@@ -64,8 +63,20 @@ def scale_transparent_value(image: Image.Image, *, bits: int) -> None:
         image.info["transparency"] = tuple(sample >> 8 for sample in value)
 
 
-def _range(values: NDArray[np.float32] | NDArray[np.float64], white: float) -> tuple[float, float]:
-    least, greatest = float(values.min()), float(values.max())
+def _scaled(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+    """Return values [H, W] scaled so that `low` is 0 and `high` is 255, a strip at a time to hold few floats."""
+    grey = np.empty(values.shape, np.uint8)
+    for top in range(0, len(values), _STRIP):
+        strip = (values[top : top + _STRIP].astype(np.float64) - low) / (high - low) * 255
+        grey[top : top + _STRIP] = np.clip(strip, 0, 255).round()
+    return grey
+
+
+def _range(values: NDArray[Any], white: float) -> tuple[float, float]:
+    with np.errstate(invalid="ignore"):  # what is not a number is refused below, not warned of
+        least, greatest = float(values.min()), float(values.max())
+    if not (math.isfinite(least) and math.isfinite(greatest)):
+        raise Refused(Reason.CORRUPT, "samples of the image are infinite or not a number")
     if (least >= 0 and greatest <= white) or least == greatest:
         return 0.0, white
     return least, greatest

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-_START_OF_SCAN = 0xDA
-_END_OF_IMAGE = 0xD9
-_NOT_FRAMES = {0xC4, 0xC8, 0xCC}
-_BARE_MARKERS = {0x01, *range(0xD0, 0xD9)}
+from curation.ingest.jpeg_segments import jpeg_size
 
 
 def stated_size(data: bytes, image_format: str) -> tuple[int, int] | None:
@@ -22,7 +19,7 @@ def stated_size(data: bytes, image_format: str) -> tuple[int, int] | None:
     if image_format == "WEBP" and len(data) >= 30:
         return _webp_size(data)
     if image_format == "JPEG":
-        return _jpeg_size(data)
+        return jpeg_size(data)
     return None
 
 
@@ -42,24 +39,4 @@ def _webp_size(data: bytes) -> tuple[int, int] | None:
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     if kind == b"VP8 ":
         return int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
-    return None
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    position = 2
-    while position + 9 <= len(data):
-        if data[position] != 0xFF:
-            return None
-        marker = data[position + 1]
-        if marker == 0xFF:
-            position += 1
-        elif marker in _BARE_MARKERS:
-            position += 2
-        elif marker in (_START_OF_SCAN, _END_OF_IMAGE):
-            return None
-        elif 0xC0 <= marker <= 0xCF and marker not in _NOT_FRAMES:
-            height, width = data[position + 5 : position + 7], data[position + 7 : position + 9]
-            return int.from_bytes(width, "big"), int.from_bytes(height, "big")
-        else:
-            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     return None

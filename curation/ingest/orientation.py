@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.TiffImagePlugin import TiffImageFile
 
 from curation.ingest.refusal import Reason, Refused
 
@@ -45,9 +46,23 @@ def _value(entry: bytes, byte_order: Literal["little", "big"]) -> int:
     width = _INTEGER_BYTES.get(int.from_bytes(entry[2:4], byte_order))
     if width is None or int.from_bytes(entry[4:8], byte_order) != 1:
         raise Refused(Reason.METADATA, "the EXIF orientation is not a single whole number")
-    value = int.from_bytes(entry[8 : 8 + width], byte_order)
-    if value > 8:
-        raise Refused(Reason.METADATA, f"the EXIF orientation is {value}; there are only 1 to 8")
+    return _checked(int.from_bytes(entry[8 : 8 + width], byte_order))
+
+
+def tiff_orientation(image: TiffImageFile) -> int:
+    """Return the orientation, 1 to 8, that a TIFF file states, before it is loaded; 1 where it states none.
+
+    Raises Refused with `unreadable_metadata` where it is none of these.
+    """
+    value = image.tag_v2.get(_TAG, UPRIGHT)
+    if not isinstance(value, int):
+        raise Refused(Reason.METADATA, "the TIFF orientation is not a single whole number")
+    return _checked(value)
+
+
+def _checked(value: int) -> int:
+    if not 0 <= value <= 8:
+        raise Refused(Reason.METADATA, f"the orientation is {value}; there are only 1 to 8")
     return value or UPRIGHT  # some cameras write 0 for "not known"
 
 

@@ -8,16 +8,18 @@ from curation.ingest.refusal import Reason, Refused
 
 _SIGNATURE_BYTES = 8
 _MAX_LENGTH = 2**31 - 1
+_MAX_CHUNKS = 100_000
 
 
 def check_png(data: bytes) -> None:
     """Check all chunks up to the end of the image; decoders skip the checksum of the pixels.
 
-    Raises Refused with `truncated` where the file ends early, with `corrupt` where a checksum is wrong.
+    Raises Refused with `truncated` where the file ends early, with `corrupt` where a checksum is wrong, with
+    `decompression_bomb` where there are more chunks than any encoder writes: each costs a decoder more than its bytes.
     """
     view = memoryview(data)
     position = _SIGNATURE_BYTES
-    while True:
+    for _ in range(_MAX_CHUNKS):
         head = bytes(view[position : position + 8])
         length, kind = int.from_bytes(head[:4], "big"), head[4:]
         if len(head) == 8 and (not kind.isalpha() or length > _MAX_LENGTH):
@@ -30,3 +32,4 @@ def check_png(data: bytes) -> None:
         if kind == b"IEND":
             return
         position = end
+    raise Refused(Reason.BOMB, f"the PNG file has more than {_MAX_CHUNKS} chunks")

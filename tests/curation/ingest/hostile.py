@@ -85,6 +85,22 @@ def _many_scans() -> bytes:
     return data[:-2] + scan * 600 + data[-2:]
 
 
+def many_pages(pages: int, entries: int, *, last: int = 0) -> bytes:
+    """A TIFF of one page and many smaller copies of it; their directories overlap, and `last` is where they lead."""
+    data = bytearray(encoded(picture(), "TIFF"))
+    first = int.from_bytes(data[4:8], "little")
+    end = first + 2 + 12 * int.from_bytes(data[first : first + 2], "little")
+    start = len(data)
+    data[end : end + 4] = struct.pack("<I", start)
+    # Each directory begins 6 bytes behind the one before; its first bytes are a number of entries, its last a position.
+    data += struct.pack("<HI", entries, 0) * pages + bytes(12 * entries + 6)
+    for page in range(pages):
+        at = start + 6 * page
+        following = at + 6 if page + 1 < pages else last
+        data[at + 2 + 12 * entries : at + 6 + 12 * entries] = struct.pack("<I", following)
+    return bytes(data)
+
+
 def _gif_of_size(width: int, height: int) -> bytes:
     data = encoded(picture(), "GIF")
     return data[:6] + struct.pack("<HH", width, height) + data[10:]
@@ -165,6 +181,7 @@ _FILES: dict[str, tuple[Reason, Callable[[], bytes]]] = {
     "cut.webp": (Reason.TRUNCATED, lambda: _cut(encoded(picture(), "WEBP"), 0.6)),
     "cut.bmp": (Reason.TRUNCATED, lambda: _cut(encoded(picture(), "BMP"), 0.6)),
     "cut.tif": (Reason.TRUNCATED, lambda: _cut(encoded(picture(), "TIFF"), 0.6)),
+    "second_page_lost.tif": (Reason.TRUNCATED, lambda: many_pages(1, 5, last=0x7FFFFFFF)),
     "cut_lzw.tif": (Reason.TRUNCATED, lambda: _cut(encoded(picture(), "TIFF", compression="tiff_lzw"), 0.6)),
     "pixels_flipped.png": (Reason.CORRUPT, lambda: _flip(encoded(picture(), "PNG"), 60)),
     "checksum.png": (Reason.CORRUPT, lambda: _flip(encoded(picture(), "PNG"), -14)),
@@ -194,6 +211,12 @@ _FILES: dict[str, tuple[Reason, Callable[[], bytes]]] = {
     "bomb_itxt.png": (Reason.BOMB, lambda: png_with(png_chunk(b"iTXt", _BOMB_ITXT))),
     "bomb_profile.png": (Reason.BOMB, lambda: png_with(png_chunk(b"iCCP", _BOMB_PROFILE))),
     "bomb_scans.jpg": (Reason.BOMB, _many_scans),
+    "bomb_segments.jpg": (
+        Reason.BOMB,
+        lambda: b"\xff\xd8" + b"\xff\xe1\x00\x02" * 20_000 + encoded(picture(), "JPEG")[2:],
+    ),
+    "bomb_chunks.png": (Reason.BOMB, lambda: png_with(png_chunk(b"prVt", b"") * 120_000)),
+    "bomb_directories.tif": (Reason.BOMB, lambda: many_pages(900, 6000)),
     "long.png": (Reason.SIDE_TOO_LONG, lambda: encoded(Image.new("L", (17_000, 20), 9), "PNG")),
     "many_pixels.png": (Reason.TOO_MANY_PIXELS, lambda: png_of_size(10_000, 10_000, pad=300_000)),
     "tiny.png": (Reason.SIDE_TOO_SHORT, lambda: encoded(picture(40, 8), "PNG")),
@@ -213,6 +236,7 @@ _FILES: dict[str, tuple[Reason, Callable[[], bytes]]] = {
         Reason.METADATA,
         lambda: png_with(png_chunk(b"eXIf", exif_block([(_ORIENTATION, 2, 4, b"up\x00\x00")])[6:])),
     ),
+    "orientation_9.tif": (Reason.METADATA, lambda: encoded(picture(), "TIFF", tiffinfo={_ORIENTATION: 9})),
     "exif_noise.webp": (Reason.METADATA, lambda: encoded(picture(), "WEBP", exif=b"Exif\x00\x00" + b"\xee" * 60)),
     "profile_noise.jpg": (Reason.COLOUR, lambda: encoded(picture(), "JPEG", icc_profile=b"\xab" * 400)),
     "profile_deflate.png": (Reason.COLOUR, lambda: png_with(png_chunk(b"iCCP", b"icc\x00\x00" + b"\xab" * 60))),

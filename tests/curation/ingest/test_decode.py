@@ -72,7 +72,9 @@ def test_an_image_stored_on_its_side_comes_out_upright(orientation: int, image_f
     exif[0x0112] = orientation
     options = {"WEBP": {"lossless": True}, "JPEG": {"quality": 98, "subsampling": 0}}.get(image_format, {})
     data = encoded(Image.fromarray(quarters()), image_format, exif=exif, **options)
-    pixels = decode(data, LIMITS).pixels
+    decoded = decode(data, LIMITS)
+    pixels = decoded.pixels
+    assert decoded.turned == (orientation != 1)
     expected = STORED_TO_UPRIGHT[orientation](quarters())
     assert pixels.shape == expected.shape
     difference = np.abs(pixels.astype(int) - expected)
@@ -262,6 +264,16 @@ def test_the_further_pictures_of_a_jpeg_are_no_animation() -> None:
     data = encoded(picture(), "MPO", save_all=True, append_images=[picture(24, 16)])
     decoded = decode(data, LIMITS)
     assert (decoded.format, decoded.frames, decoded.pixels.shape) == ("JPEG", 1, (32, 48, 3))
+
+
+def test_the_video_behind_a_motion_photo_is_not_taken_for_scans_or_segments() -> None:
+    video = b"\xff\xda\x00\x02" * 20_000
+    assert decode(encoded(picture(), "JPEG") + video, LIMITS).pixels.shape == (32, 48, 3)
+
+
+@pytest.mark.parametrize("options", [{"progressive": True}, {"restart_marker_blocks": 1}, {"optimize": True}])
+def test_jpeg_files_of_many_scans_and_restart_markers_are_let_in(options: dict[str, object]) -> None:
+    assert decode(encoded(picture(300, 200), "JPEG", **options), LIMITS).pixels.shape == (200, 300, 3)
 
 
 @pytest.mark.parametrize(
