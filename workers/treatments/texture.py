@@ -28,7 +28,8 @@ def noise(shape: tuple[int, ...], *, seed: int, cells: float) -> Field:
 
 def tone(image: Pixels) -> Field:
     """Return the luma of an image, 0 (black) to 1 (white) (ITU-R BT.601)."""
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.float32) / 255
+    luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return np.asarray(luma, dtype=np.float32) / np.float32(255)
 
 
 def edges(image: Pixels, *, width: float) -> Field:
