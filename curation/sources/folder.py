@@ -32,6 +32,7 @@ class FolderSource(ListedSource):
         default=None, description="The style that plays the photorealistic side and is never a target."
     )
     licence: str | None = Field(default=None, description="SPDX identifier for images whose row states none.")
+    recursive: bool = Field(default=True, description="Without a table: whether subfolders are looked into.")
     extensions: Annotated[tuple[str, ...] | None, BeforeValidator(with_dots)] = Field(
         default=IMAGE_EXTENSIONS,
         description="Without a table: which files count as images; null for all of them. Hidden files never do.",
@@ -56,6 +57,7 @@ class FolderSource(ListedSource):
         return list_folder(
             self.path,
             table=self.table,
+            recursive=self.recursive,
             extensions=self.extensions,
             licence=self.licence,
             source=self.name or self.kind,
@@ -63,7 +65,11 @@ class FolderSource(ListedSource):
 
 
 def require_folder(path: Path) -> None:
-    """Check that a folder is there. Raises ValueError naming the mend."""
+    """Check that a folder is there and may be listed. Raises ValueError naming the mend."""
     if not path.is_dir():
         what = "is a file" if path.exists() else "does not exist"
         raise ValueError(f"folder {path} {what}; name the folder that holds the images")
+    try:
+        next(path.iterdir(), None)
+    except OSError as error:
+        raise ValueError(f"folder {path} cannot be listed: {error.strerror}; mend its permissions") from None

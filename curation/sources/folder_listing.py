@@ -17,17 +17,23 @@ _ABSENT = "absent"
 
 
 def list_folder(
-    folder: Path, *, table: Path | None, extensions: tuple[str, ...] | None, licence: str | None, source: str
+    folder: Path,
+    *,
+    table: Path | None,
+    recursive: bool,
+    extensions: tuple[str, ...] | None,
+    licence: str | None,
+    source: str,
 ) -> Iterator[Entry]:
     """Yield an entry for each image.
 
     With a table: one for each row, in the rows' order. Without: one for each file that is not hidden and has one of
-    the extensions (any, where None), sorted by path. What leaves the folder, is absent, or is no regular file is
-    listed with the reason for which reading refuses it. Raises ValueError where the table cannot be read, OSError where
-    the folder cannot.
+    the extensions (any, where None), of the subfolders too where `recursive`, sorted by path. What leaves the folder,
+    is absent, or is no regular file is listed with the reason for which reading refuses it. Raises ValueError where
+    the table cannot be read, OSError where the folder cannot.
     """
     root = Path(os.path.realpath(folder))
-    for found in _files(root, extensions) if table is None else _rows(table):
+    for found in _files(root, extensions, recursive) if table is None else _rows(table):
         yield _entry(root, found, licence, source)
 
 
@@ -38,8 +44,8 @@ class _Found(NamedTuple):
     repeated: bool
 
 
-def _files(root: Path, extensions: tuple[str, ...] | None) -> Iterator[_Found]:
-    for name in sorted(_walk(root, extensions)):
+def _files(root: Path, extensions: tuple[str, ...] | None, recursive: bool) -> Iterator[_Found]:
+    for name in sorted(_walk(root, extensions, recursive)):
         yield _Found(name, printable(name), {}, repeated=False)
 
 
@@ -47,13 +53,14 @@ def _rows(table: Path) -> Iterator[_Found]:
     seen: set[str] = set()
     for number, row in enumerate(read_table(table), start=1):
         name = row["file"] or ""
-        repeated = name in seen
+        normal = str(PurePosixPath(name)) if name else ""
+        repeated = normal in seen
         locator = printable(name) if name and not repeated else f"{printable(name)}@row {number}"
-        seen.add(name)
+        seen.add(normal)
         yield _Found(name, locator, row, repeated)
 
 
-def _walk(root: Path, extensions: tuple[str, ...] | None) -> Iterator[str]:
+def _walk(root: Path, extensions: tuple[str, ...] | None, recursive: bool) -> Iterator[str]:
     folders = [""]
     while folders:
         prefix = folders.pop()
@@ -69,9 +76,9 @@ def _walk(root: Path, extensions: tuple[str, ...] | None) -> Iterator[str]:
                 continue
             name = f"{prefix}{item.name}"
             if item.is_dir(follow_symlinks=False):
-                folders.append(f"{name}/")
-            elif item.is_symlink() and item.is_dir():
-                if not _inside(root, root / name):
+                folders.extend([f"{name}/"] if recursive else [])
+            elif item.is_symlink() and Path(item).is_dir():
+                if recursive and not _inside(root, root / name):
                     yield name
             elif extensions is None or PurePosixPath(item.name).suffix.lower() in extensions:
                 yield name

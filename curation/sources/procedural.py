@@ -33,6 +33,7 @@ class ProceduralSource(ListedSource):
         "subject, attribution_url. Only the files that it names are used.",
     )
     licence: str | None = Field(default=None, description="SPDX identifier for photographs whose row states none.")
+    recursive: bool = Field(default=True, description="Without a table: whether subfolders are looked into.")
     extensions: Annotated[tuple[str, ...] | None, BeforeValidator(with_dots)] = Field(
         default=IMAGE_EXTENSIONS,
         description="Without a table: which files count as photographs; null for all of them. Hidden files never do.",
@@ -55,6 +56,7 @@ class ProceduralSource(ListedSource):
         listed = list_folder(
             self.path,
             table=self.table,
+            recursive=self.recursive,
             extensions=self.extensions,
             licence=self.licence,
             source=self.name or self.kind,

@@ -18,8 +18,8 @@ def read_sidecars(tar: Path, members: Mapping[str, Member]) -> dict[str, str]:
     """Return the fields of `FIELDS` that the `.txt` (caption) and `.json` members of one sample state.
 
     `members` maps extensions to members; a caption in `.txt` goes before one in `.json`. Raises Refused with
-    `unreadable_metadata` where one of them is no UTF-8, no JSON object, states a field that is not text, or has more
-    than 1 MiB.
+    `unreadable_metadata` where one of them is no UTF-8, no JSON object, states a field that is not text, has more than
+    1 MiB, or is not served by the archive: without it the image would go under another's subject and licence.
     """
     stated: dict[str, str] = {}
     if ".json" in members:
@@ -32,6 +32,8 @@ def read_sidecars(tar: Path, members: Mapping[str, Member]) -> dict[str, str]:
 
 
 def _text(tar: Path, member: Member) -> str:
+    if member.reason is not None:
+        raise Refused(Reason.METADATA, f"{member.name}: {member.detail}")
     if member.size > _MAX_BYTES:
         raise Refused(Reason.METADATA, f"{member.name} has {member.size} bytes, at most {_MAX_BYTES} are metadata")
     try:
@@ -52,11 +54,12 @@ def _fields(text: str) -> dict[str, str]:
     stated: dict[str, str] = {}
     for field in FIELDS:
         value = content.get(field)
-        if value is None or value == "":
+        if value is None:
             continue
         if not isinstance(value, str) or not _is_unicode(value):
             raise Refused(Reason.METADATA, f"{field} in the .json beside the image is not text")
-        stated[field] = value
+        if value.strip():
+            stated[field] = value.strip()
     return stated
 
 

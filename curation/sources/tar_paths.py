@@ -67,9 +67,12 @@ def tar_names(paths: Sequence[Path]) -> list[str]:
 
 
 def require_plain(path: Path) -> None:
-    """Check that an archive is not compressed, since members are read in any order. Raises ValueError."""
-    with path.open("rb") as file:
-        start = file.read(8)
+    """Check that an archive may be read and is not compressed: members are read in any order. Raises ValueError."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}; mend its permissions") from None
     for magic, name in _COMPRESSED.items():
         if start.startswith(magic):
             raise ValueError(f"{path} is compressed with {name}; decompress it, members are read in any order")

@@ -65,7 +65,7 @@ class WebDatasetSource(ListedSource):
         served: list[Member] = []
         for member in list_members(tar):
             key, extension = _split(member.name)
-            if member.reason is None:
+            if member.reason is not Reason.DUPLICATE_MEMBER:
                 samples[key].setdefault(extension, member)
             if member.reason is not None or extension in self.extensions:
                 served.append(member)

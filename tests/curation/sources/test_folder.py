@@ -199,6 +199,42 @@ def test_a_source_travels_to_a_worker_without_its_list(folder: Path) -> None:
     assert source.model_copy(update={"path": folder / "ink"}).refs() != refs
 
 
+def test_links_that_lead_in_circles_cost_one_row_each_and_not_the_job(folder: Path) -> None:
+    (folder / "ink" / "loop.png").symlink_to("loop.png")
+    (folder / "ink" / "there.png").symlink_to("back.png")
+    (folder / "ink" / "back.png").symlink_to("there.png")
+    (folder / "ink" / "self").symlink_to(".")
+    circles = dict.fromkeys(("ink/back.png", "ink/loop.png", "ink/there.png"), Reason.UNREADABLE)
+    assert outcomes(FolderSource(path=folder)) == {
+        **circles,
+        **dict.fromkeys(("ink/cat.png", "ink/dog.jpg", "photos/cat.jpg")),
+    }
+
+
+def test_subfolders_are_left_out_on_request(folder: Path) -> None:
+    image(folder / "top.png")
+    assert [ref.locator for ref in FolderSource(path=folder, recursive=False).refs()] == ["top.png"]
+    assert [ref.locator for ref in ProceduralSource(path=folder, recursive=False).refs()] == ["top.png"]
+
+
+def test_a_cell_of_spaces_is_blank_and_one_file_by_two_names_is_a_repetition(folder: Path) -> None:
+    rows = [
+        {"file": "ink/cat.png", "licence": " ", "subject": " cat "},
+        {"file": "./ink//cat.png", "licence": "MIT", "subject": "cat"},
+        {"file": "", "licence": "", "subject": ""},
+        {"file": ".", "licence": "", "subject": ""},
+    ]
+    source = FolderSource(path=folder, table=table(folder / "rows.csv", rows), licence="CC0-1.0")
+    first = source.refs()[0]
+    assert (first.licence, first.subject) == ("CC0-1.0", "cat")
+    assert list(outcomes(source).values()) == [None, Reason.DUPLICATE_MEMBER, Reason.MISSING, Reason.NOT_A_FILE]
+
+
+def test_file_names_stored_as_bytes_are_read_as_utf8(folder: Path) -> None:
+    pq.write_table(pa.table({"file": [b"ink/cat.png"]}), folder / "bytes.parquet")
+    assert outcomes(FolderSource(path=folder, table=folder / "bytes.parquet")) == {"ink/cat.png": None}
+
+
 def test_a_plus_in_a_style_does_not_read_as_a_treatment(folder: Path) -> None:
     image(folder / "ink+wash" / "cow.png")
     source = FolderSource(path=folder, realistic_style="ink+wash")
@@ -210,6 +246,7 @@ def _files(folder: Path) -> Iterable[tuple[dict[str, object], str]]:
     (folder / "no_file.csv").write_text("path,caption\na.png,x\n")
     (folder / "latin.csv").write_bytes("file\ncaf\xe9.png\n".encode("latin-1"))
     (folder / "broken.parquet").write_bytes(b"PAR1 not really")
+    pq.write_table(pa.table({"file": [b"caf\xe9.png"]}), folder / "latin.parquet")
     (folder / "sheet.xlsx").write_bytes(b"PK")
     (folder / "good.csv").write_text("file\nink/cat.png\n")
     yield {"path": folder / "nowhere"}, "does not exist; name the folder"
@@ -217,6 +254,7 @@ def _files(folder: Path) -> Iterable[tuple[dict[str, object], str]]:
     yield {"path": folder, "table": folder / "nowhere.csv"}, "does not exist; name a .csv"
     yield {"path": folder, "table": folder / "no_file.csv"}, "no column `file`.*found: path, caption"
     yield {"path": folder, "table": folder / "latin.csv"}, "save it as UTF-8"
+    yield {"path": folder, "table": folder / "latin.parquet"}, "latin.parquet is not UTF-8"
     yield {"path": folder, "table": folder / "broken.parquet"}, "not readable as Parquet"
     yield {"path": folder, "table": folder / "sheet.xlsx"}, "neither .csv nor .parquet"
     yield {"path": folder, "realistic_style": "phots"}, "styles found: ink, photos"

@@ -127,6 +127,23 @@ def test_unreadable_metadata_refuses_its_image_and_no_other(tmp_path: Path) -> N
     assert found == {"a.tar#good.png": None, **expected}
 
 
+def test_an_image_whose_metadata_the_archive_does_not_serve_takes_no_other_licence(tmp_path: Path) -> None:
+    link = tar_of(tmp_path / "link.tar", {"cat.png": png()})
+    with tarfile.open(link, "a") as tar:
+        member = tarfile.TarInfo("cat.json")
+        member.type, member.linkname = tarfile.SYMTYPE, "elsewhere.json"
+        tar.addfile(member)
+    cut = tar_of(tmp_path / "cut.tar", {"cat.png": png(), "cat.json": {"licence": "CC-BY-4.0"}})
+    cut.write_bytes(cut.read_bytes()[: cut.read_bytes().index(b'{"licence') + 5])
+    source = WebDatasetSource(urls=(str(link), str(cut)), licence="CC0-1.0")
+    assert outcomes(source) == {
+        "link.tar#cat.png": Reason.METADATA,
+        "link.tar#cat.json": Reason.NOT_A_FILE,
+        "cut.tar#cat.png": Reason.METADATA,
+        "cut.tar#cat.json": Reason.TRUNCATED,
+    }
+
+
 def test_hostile_members_and_a_cut_are_rows_with_reasons(tmp_path: Path) -> None:
     path = tar_of(
         tmp_path / "a.tar",
