@@ -16,7 +16,7 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 _LEVELS = 96
-_MULTIPLIERS = np.geomspace(0.25, 64, 33)
+_MULTIPLIERS = np.geomspace(0.5, 64, 129)
 _SWEEPS = 12
 _CONFIDENCE_Z = 1.645
 
