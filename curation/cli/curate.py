@@ -125,7 +125,9 @@ def calibrate(
     if as_json:
         typer.echo(json.dumps(outcome.to_json(), indent=1))
     else:
-        Console().print(outcome.to_table(), *outcome.to_lines(), sep="\n", highlight=False)
+        console = Console()
+        console.width = max(console.width, 104)
+        console.print(outcome.to_table(), *outcome.to_lines(), sep="\n", highlight=False)
 
 
 @app.command()

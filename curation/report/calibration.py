@@ -40,6 +40,7 @@ class Outcome:
     fitted_on: Quality
     heldout: Quality | None
     aucs: Mapping[str, float]
+    by_kind: Mapping[str, Mapping[str, float]]
     caught: Mapping[str, tuple[int, int]]
 
     def to_json(self) -> dict[str, Any]:
@@ -52,17 +53,19 @@ class Outcome:
             "fitted_on": _quality_json(self.fitted_on),
             "heldout": _quality_json(self.heldout) if self.heldout else None,
             "auc": dict(self.aucs),
+            "auc_by_kind": {name: dict(kinds) for name, kinds in self.by_kind.items()},
             "caught_on_heldout": {kind: {"caught": c, "total": t} for kind, (c, t) in self.caught.items()},
         }
 
     def to_table(self) -> Table:
         """Return the scores with their skill and the thresholds that were learnt."""
-        table = Table("score", "AUC", "threshold", box=None, padding=(0, 2))
+        table = Table("score", "AUC, all faults", "AUC, the fault it sees best", "threshold", box=None, padding=(0, 2))
         for name, value in self.aucs.items():
             column, _, layout = name.partition(", ")
             rules = [r for r in self.policy.rules if r.column == column and (r.when.layout if r.when else "") == layout]
             bounds = [f">= {r.min:g}" if r.min is not None else f"<= {r.max:g}" for r in rules]
-            table.add_row(name, "n/a" if math.isnan(value) else f"{value:.3f}", ", ".join(bounds) or "not needed")
+            kind, seen = max(self.by_kind[name].items(), key=lambda item: item[1], default=("", math.nan))
+            table.add_row(name, _figure(value), f"{_figure(seen)} {kind}", ", ".join(bounds) or "not needed")
         return table
 
     def to_lines(self) -> list[str]:
@@ -101,6 +104,7 @@ def calibrate_store(store: Store, *, precision: float, verdicts: Path | None, ou
         fitted_on=on_fitting,
         heldout=on_heldout if heldout else None,
         aucs={_name(bound): _auc(bound, judged) for bound in BOUNDS},
+        by_kind={_name(bound): _auc_by_kind(bound, judged) for bound in BOUNDS},
         caught=_caught(judged, kept) if heldout else {},
     )
     out.write_text(_header(outcome) + policy.to_yaml())
@@ -117,13 +121,27 @@ def _auc(bound: Bound, pairs: Pairs) -> float:
     return auc(data.scores[bound.column], data.good, bad=bound.bad)
 
 
+def _auc_by_kind(bound: Bound, pairs: Pairs) -> dict[str, float]:
+    """Return the AUC of a score between good candidates and those of each kind of fault alone."""
+    kinds = sorted({_kind(row) for row, good in pairs if not good})
+    alone = {kind: _auc(bound, [pair for pair in pairs if pair[1] or _kind(pair[0]) == kind]) for kind in kinds}
+    return {kind: value for kind, value in alone.items() if not math.isnan(value)}
+
+
+def _kind(row: Mapping[str, Any]) -> str:
+    return row["truth"] if row["truth"] not in (None, GOOD) else "bad"
+
+
+def _figure(value: float) -> str:
+    return "n/a" if math.isnan(value) else f"{value:.3f}"
+
+
 def _caught(pairs: Pairs, kept: Sequence[bool] | np.ndarray) -> dict[str, tuple[int, int]]:
     caught: dict[str, tuple[int, int]] = {}
     for (row, good), keep in zip(pairs, kept, strict=True):
         if not good:
-            kind = row["truth"] if row["truth"] not in (None, GOOD) else "bad"
-            done, total = caught.get(kind, (0, 0))
-            caught[kind] = (done + (not keep), total + 1)
+            done, total = caught.get(_kind(row), (0, 0))
+            caught[_kind(row)] = (done + (not keep), total + 1)
     return dict(sorted(caught.items(), key=lambda item: item[1][0] / item[1][1]))
 
 
