@@ -147,12 +147,14 @@ def _print(measured: dict[str, Evaluation], result: dict[str, Any]) -> None:
     console.print(table)
     for by in ("family", "treatment"):
         areas: dict[str, dict[str, float]] = result[f"by_{by}"]
-        grid = Table(title=f"styles told apart by {by}, the other being equal")
+        grid = Table(title=f"styles told apart by {by}, the other being equal", padding=(0, 0, 0, 1))
         grid.add_column("")
-        for name in areas:
-            grid.add_column(name, justify="right")
-        for name, row in areas.items():
-            grid.add_row(name, *("" if other == name else f"{row.get(other, float('nan')):.2f}" for other in areas))
+        for number in range(1, len(areas) + 1):
+            grid.add_column(str(number), justify="right", no_wrap=True)
+        for number, (name, row) in enumerate(areas.items(), start=1):
+            grid.add_row(
+                f"{number} {name}", *("" if other == name else f"{row.get(other, float('nan')):.2f}" for other in areas)
+            )
         console.print(grid)
 
 
