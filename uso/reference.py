@@ -41,7 +41,8 @@ class Difference:
 def check_reference(reference: Reference, network: USOTransformer | None = None) -> Iterator[Difference]:
     """Compute every output of a reference file with our network, and yield how far each is from it.
 
-    Without `network` it is built from the file; one that was saved and loaded, or merged, can be given in its place.
+    Without `network` it is built from the file; one that was saved and loaded, merged, or put into another dtype (the
+    inputs are then, too), can be given in its place.
     What a network cannot have, such as the LoRA gradients of a merged one, is infinitely far.
     """
     ours = network if network is not None else reference.network()
@@ -76,8 +77,9 @@ def _largest(ours: Tensor | None, theirs: Tensor) -> float:
 def _velocity(network: USOTransformer, reference: Reference, name: str) -> Tensor:
     contents, styles, shift = velocity_case(name)
     tensors = reference.tensors
-    conditions = reference.conditions(contents, styles)
-    return predict_velocity(network, tensors["in/latent"], tensors["in/t"], tensors["in/guidance"], conditions, shift)
+    conditions = reference.conditions(contents, styles).to("cpu", _dtype(network))
+    latent = tensors["in/latent"].to(_dtype(network))
+    return predict_velocity(network, latent, tensors["in/t"], tensors["in/guidance"], conditions, shift)
 
 
 def _ids(reference: Reference) -> dict[str, Tensor]:
@@ -102,7 +104,8 @@ def _sample(network: USOTransformer, reference: Reference) -> dict[str, Tensor]:
         if match[2] == "timesteps":
             computed[name] = times
         else:
-            ended = euler_sample(network, latent, times, reference.conditions(1, 1), guidance=SAMPLE_GUIDANCE)
+            conditions = reference.conditions(1, 1).to("cpu", _dtype(network))
+            ended = euler_sample(network, latent, times, conditions, guidance=SAMPLE_GUIDANCE)
             computed[name] = pack(ended)
     return computed
 
@@ -115,8 +118,9 @@ def _train(network: USOTransformer, reference: Reference) -> dict[str, Tensor]:
     set_trainable(network, lora=True, projector=True)
     network.zero_grad(set_to_none=True)
     guidance = torch.full_like(time, TRAINING_GUIDANCE)
-    noisy = (1 - mixing) * clean + mixing * noise
-    velocity = predict_velocity(network, noisy, time, guidance, reference.conditions(1, 1))
+    noisy = ((1 - mixing) * clean + mixing * noise).to(_dtype(network))
+    conditions = reference.conditions(1, 1).to("cpu", _dtype(network))
+    velocity = predict_velocity(network, noisy, time, guidance, conditions)
     loss = torch.nn.functional.mse_loss(velocity.float(), pack(noise - clean))
     loss.backward()  # type: ignore[no-untyped-call]
     computed = {"out/train/loss": loss.detach()}
@@ -129,6 +133,11 @@ def _train(network: USOTransformer, reference: Reference) -> dict[str, Tensor]:
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(was_trained[name])
     return computed
+
+
+def _dtype(network: USOTransformer) -> torch.dtype:
+    first: Tensor = next(network.parameters())
+    return first.dtype
 
 
 def _count(reference: Reference, kind: str) -> int:

@@ -90,6 +90,9 @@ def load_reference(path: Path) -> Reference:
     """
     file = open_weights(path)
     shape, rank = stated_shape(file)
+    mistyped = [f"{key} {info.dtype}" for key, info in file.tensors.items() if info.dtype != "F32"]
+    if mistyped:
+        raise CheckpointError(f"{path}: reference vectors are float32 (F32), but it holds {first_few(mistyped)}")
     for prefix, entries, what in (
         ("flow/", bfl_entries(shape), "base"),
         ("lora/", lora_entries(lora_sites(shape), rank), "LoRA"),
@@ -161,7 +164,7 @@ def stated_shape(file: WeightFile) -> tuple[NetworkShape, int]:
         return shape, rank
     except KeyError as error:
         raise CheckpointError(f"{file.path}: no reference file, {error} is missing from its metadata") from error
-    except (ValueError, TypeError, IndexError) as error:
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
         raise CheckpointError(f"{file.path}: its metadata states no network: {error}") from error
 
 

@@ -43,6 +43,10 @@ class SampleRequest:
             return Task.SUBJECT
         return Task.LAYOUT_SHIFTED if self.prompt.strip() else Task.LAYOUT_PRESERVED
 
+    def output_name(self, number: int) -> str:
+        """Return the name that images of the request with this number are saved under, without seed and suffix."""
+        return self.save_as or str(number)
+
     def target_size(self, width: int | None, height: int | None, content_size: Size | None) -> Size:
         """Return the target's size in pixels, multiples of 16.
 
@@ -67,7 +71,8 @@ def read_requests(path: Path) -> list[SampleRequest]:
     """Read an evaluation JSON in upstream's form.
 
     It is a list of `{"prompt", "image_paths": [content or "", style, ...]}`, with an optional `save_dir` that names
-    the outputs; paths are relative to the file. Raises ValueError naming the item and its fault.
+    the outputs; paths are relative to the file. Raises ValueError naming the item and its fault; two items that would
+    be saved under one name are one.
     """
     try:
         items = json.loads(path.read_text())
@@ -75,7 +80,16 @@ def read_requests(path: Path) -> list[SampleRequest]:
         raise ValueError(f"{path}: not a JSON file ({error})") from error
     if not isinstance(items, list) or not items:
         raise ValueError(f'{path}: must be a list of {{"prompt", "image_paths"}}, with at least one')
-    return [_request(item, f"{path}, item {number}", path.parent) for number, item in enumerate(items)]
+    requests = [_request(item, f"{path}, item {number}", path.parent) for number, item in enumerate(items)]
+    owners: dict[Path, int] = {}
+    for number, request in enumerate(requests):
+        first = owners.setdefault(Path(request.output_name(number)), number)
+        if first != number:
+            raise ValueError(
+                f"{path}, item {number}: would be saved as {request.output_name(number)}, as item {first} is; "
+                'give each its own "save_dir"'
+            )
+    return requests
 
 
 def _request(item: object, where: str, root: Path) -> SampleRequest:

@@ -154,7 +154,8 @@ def check_reference(
     else:
         from rich.table import Table
 
-        table = Table("output", box=None)
+        table = Table(box=None)
+        table.add_column("output", overflow="fold")
         for heading in ("largest difference", "tolerance", ""):
             table.add_column(heading, justify="right")
         for each in found:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 CONTACT_SHEET = "contact_sheet.png"
 SHEET_CELL = 224
+CONTENT_SEED = 0
+"""Seed of the draw of a content reference's latent: one for all images, so that each follows from its own seed."""
+
 SHEET_ROWS = 100
 """Requests on the contact sheet; the images of the others are saved all the same."""
 
@@ -87,7 +90,7 @@ def sample(
     width: Annotated[int | None, typer.Option(help="Width in pixels, floored to 16 (1024 without it).")] = None,
     height: Annotated[int | None, typer.Option(help="Height in pixels, floored to 16.")] = None,
     images: Annotated[int, typer.Option(min=1, help="Images a prompt, with rising seeds.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first image of each prompt.")] = 3407,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the first image of each prompt.")] = 3407,
     steps: Annotated[int, typer.Option(min=1, help="Euler steps.")] = 25,
     guidance: Annotated[float, typer.Option(min=0, help="Distilled guidance scale.")] = 4.0,
     shift: Annotated[
@@ -105,6 +108,8 @@ def sample(
     Example: `triptych sample --pipeline flux --lora dit_lora.safetensors --projector projector.safetensors
     --content cat.png --style ink.png --prompt "the cat on a roof" --out drawn`
     """
+    if out.exists() and not out.is_dir():
+        raise fail(f"--out {out}: is a file; name a folder for the images")
     weights = _weights(pipeline, base, lora, projector, t5, clip, vae, vision, style_layers)
     with model_library():
         from uso.sampler import SampleSettings
@@ -120,9 +125,9 @@ def sample(
         _check_weights(weights, requests)
         sizes = _target_sizes(requests, width, height, content_side)
         encoders = _encoders(weights, dtype, device, text_length)
-        _draw(
-            requests, sizes, weights, encoders, settings, dtype, device, content_side, range(seed, seed + images), out
-        )
+        shared = _run_settings(weights, settings, dtype, content_side, text_length)
+        seeds = range(seed, seed + images)
+        _draw(requests, sizes, weights, encoders, settings, dtype, device, content_side, seeds, shared, out)
 
 
 def _weights(
@@ -224,6 +229,7 @@ def _draw(
     device: str,
     content_side: int,
     seeds: range,
+    shared: dict[str, object],
     out: Path,
 ) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -238,7 +244,7 @@ def _draw(
             requests,
             encoders,
             long_side=content_side,
-            posterior_seed=seeds[0],
+            posterior_seed=CONTENT_SEED,
             on_stage=lambda stage: status.update(f"Encoding: {stage}"),
         )
         status.update("Loading the network")
@@ -254,8 +260,8 @@ def _draw(
         for index, latent in draw_each(network, drawings, settings, lambda moved: bar.advance(task, moved)):
             image = codec.decode_images(latent)[0]
             number, turn = divmod(index, len(seeds))
-            path = out / f"{requests[number].save_as or number}_{turn}.png"
-            save_png(image, path, _settings(requests[number], drawings[index], weights, settings, dtype))
+            path = out / f"{requests[number].output_name(number)}_{turn}.png"
+            save_png(image, path, shared | _own_settings(requests[number], drawings[index]))
             if number < SHEET_ROWS:
                 image.thumbnail((SHEET_CELL, SHEET_CELL))
                 thumbnails[index] = image
@@ -279,26 +285,32 @@ def _load_network(weights: Weights, dtype: Dtype, device: str) -> USOTransformer
     )
 
 
-def _settings(
-    request: SampleRequest, drawing: Drawing, weights: Weights, settings: SampleSettings, dtype: Dtype
+def _run_settings(
+    weights: Weights, settings: SampleSettings, dtype: Dtype, content_side: int, text_length: int
 ) -> dict[str, object]:
-    """Return what a PNG carries: all that the image depends on, with files by their names."""
+    """Return what every PNG of a run carries: how it was drawn, and the files and folders of all parts by name."""
     from dataclasses import asdict
 
-    files = {"base": weights.base, "lora": weights.lora, "projector": weights.projector, "content": request.content}
+    parts = asdict(weights)
+    layers = parts.pop("style_layers")
     return (
         asdict(settings)
-        | {part: None if path is None else path.name for part, path in files.items()}
-        | {
-            "prompt": request.prompt,
-            "task": request.task.value,
-            "styles": [style.name for style in request.styles],
-            "seed": drawing.seed,
-            "width": drawing.size[0],
-            "height": drawing.size[1],
-            "dtype": dtype.value,
-        }
+        | {part: None if source is None else Path(source).name for part, source in parts.items()}
+        | {"dtype": dtype.value, "content_side": content_side, "text_length": text_length, "style_layers": layers}
     )
+
+
+def _own_settings(request: SampleRequest, drawing: Drawing) -> dict[str, object]:
+    """Return what one PNG alone carries: its prompt, references by name, seed and size."""
+    return {
+        "prompt": request.prompt,
+        "task": request.task.value,
+        "content": None if request.content is None else request.content.name,
+        "styles": [style.name for style in request.styles],
+        "seed": drawing.seed,
+        "width": drawing.size[0],
+        "height": drawing.size[1],
+    }
 
 
 def _save_sheet(requests: list[SampleRequest], thumbnails: dict[int, Image.Image], seeds: range, out: Path) -> None:

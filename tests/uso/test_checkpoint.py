@@ -397,6 +397,27 @@ def test_folders_that_lack_something_say_what(tmp_path: Path) -> None:
         load_network(tmp_path)
 
 
+@pytest.mark.parametrize(("before", "after"), [(10**9, 200_000), (200_000, 10**9), (100_000, 200_000)])
+def test_an_overwritten_folder_holds_the_new_weights_alone(
+    files: Path, tmp_path: Path, before: int, after: int
+) -> None:
+    """Weights of an earlier writing in the other layout, which readers prefer, do not stay behind."""
+    old = load_file(files / "base.safetensors")
+    save_file({key: tensor + 1 for key, tensor in old.items()}, tmp_path / "new.safetensors")
+    folder = tmp_path / "folder"
+    convert(files / "base.safetensors", Target.DIFFUSERS, folder, shard_bytes=before)
+    (folder / "README.md").write_text("a user's own")
+    convert(tmp_path / "new.safetensors", Target.DIFFUSERS, folder, shard_bytes=after)
+    convert(folder, Target.BFL, tmp_path / "back.safetensors")
+    back = load_file(tmp_path / "back.safetensors")
+    assert all(torch.equal(back[key], tensor + 1) for key, tensor in old.items())
+    flux = FluxTransformer2DModel.from_pretrained(folder)
+    assert torch.equal(flux.x_embedder.weight.detach(), old["img_in.weight"] + 1)
+    convert(tmp_path / "new.safetensors", Target.DIFFUSERS, tmp_path / "fresh", shard_bytes=after)
+    fresh = {path.name for path in (tmp_path / "fresh").iterdir()}
+    assert {path.name for path in folder.iterdir()} == fresh | {"README.md"}
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from uso.formats import safefile
 

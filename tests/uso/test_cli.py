@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -73,6 +74,7 @@ def test_the_reference_is_checked(reference_path: Path) -> None:
     found = run("model", "check-reference", reference_path)
     assert found.exit_code == 0
     assert "63 of 63 outputs within tolerance" in found.stdout
+    assert "…" not in found.stdout
     listed = json.loads(run("model", "check-reference", reference_path, "--json").stdout)
     assert {each["output"] for each in listed} >= {"out/t2i/velocity", "out/train/loss", "out/sample5/packed_latent"}
 
@@ -132,6 +134,7 @@ def test_an_evaluation_is_drawn_with_settings_and_a_contact_sheet(pipeline: Path
     settings = read_settings(out / "1_1.png")
     assert settings["task"] == "style + subject, layout-preserved"
     assert (settings["seed"], settings["styles"], settings["content"]) == (12, ["ink.png", "ink.png"], "content.png")
+    assert (settings["text_length"], settings["content_side"], settings["vision"]) == (8, 32, "vision")
     assert read_settings(out / "4_0.png")["task"] == "text"
     assert Image.open(out / "0_0.png").tobytes() != Image.open(out / "4_0.png").tobytes()
 
@@ -144,6 +147,33 @@ def test_one_prompt_is_drawn_again_to_the_same_pixels(pipeline: Path, pictures: 
         )
         assert found.exit_code == 0, found.stderr
     assert (pictures / "one" / "0_0.png").read_bytes() == (pictures / "two" / "0_0.png").read_bytes()
+
+
+def test_an_image_of_several_is_drawn_again_by_its_own_seed(pipeline: Path, pictures: Path) -> None:
+    asked = ("--prompt", "the cat", "--content", pictures / "content.png", "--width", 32, "--height", 32)
+    assert sample(pipeline, *asked, "--seed", 5, "--images", 2, "--out", pictures / "two").exit_code == 0
+    assert sample(pipeline, *asked, "--seed", 6, "--out", pictures / "one").exit_code == 0
+    assert (pictures / "two" / "0_1.png").read_bytes() == (pictures / "one" / "0_0.png").read_bytes()
+
+
+def test_a_run_that_breaks_off_keeps_its_images(
+    pipeline: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third image of two steps each breaks off; the two before it are on disk."""
+    from uso import sampler
+
+    predictions = iter(range(5))
+    real = sampler.predict_velocity
+
+    def breaks_off(*arguments: Any, **options: Any) -> Any:
+        if next(predictions) == 4:
+            raise OSError("the power is gone")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(sampler, "predict_velocity", breaks_off)
+    asked = ("--prompt", "a fox", "--images", 3, "--width", 16, "--height", 16, "--out", pictures / "out")
+    assert sample(pipeline, *asked).exit_code == 2
+    assert sorted(path.name for path in (pictures / "out").iterdir()) == ["0_0.png", "0_1.png"]
 
 
 def test_what_cannot_be_done_is_said_in_one_line(pipeline: Path, pictures: Path, reference_path: Path) -> None:
@@ -164,6 +194,7 @@ def test_what_cannot_be_done_is_said_in_one_line(pipeline: Path, pictures: Path,
         (sample(pipeline, *out, "--prompt", "a", "--style-layers", "1,2"), "--style-layers 1,2"),
         (sample(pipeline, *out, "--prompt", "a", "--lora", pipeline / "projector.safetensors"), "where a USO LoRA"),
         (sample(pipeline, *out, "--prompt", "a", "--vae", pictures), "cannot be loaded"),
+        (sample(pipeline, "--out", pictures / "ink.png", "--prompt", "a"), "is a file"),
     ]
     for found, message in cases:
         assert found.exit_code == 2, (message, found.output)

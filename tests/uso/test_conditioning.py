@@ -234,6 +234,8 @@ def test_an_evaluation_in_upstream_s_form_is_read(tmp_path: Path, pictures: dict
         ('[{"prompt": "a", "image_paths": ["", "lost.png"]}]', "no such image"),
         ('[{"prompt": "a", "save_dir": "../../out"}]', "inside the output folder"),
         ('["a"]', "item 0: must be an object"),
+        ('[{"prompt": "a", "save_dir": "x"}, {"prompt": "b", "save_dir": "./x"}]', "item 1: would be saved as ./x, as"),
+        ('[{"prompt": "a", "save_dir": "1"}, {"prompt": "b"}]', "item 1: would be saved as 1, as item 0 is"),
     ],
 )
 def test_an_evaluation_that_is_malformed_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from torch import Tensor
 DIFFUSERS_STEM = "diffusion_pytorch_model"
 SHARD_BYTES = 10 * 2**30
 """Largest file of a diffusers folder, in bytes; larger weights are split into shards, as diffusers does."""
+
+_WEIGHT_NAME = re.compile(rf"{DIFFUSERS_STEM}(-\d{{5}}-of-\d{{5}})?\.safetensors(\.index\.json)?")
 
 _OTHER_KINDS = (
     (b"PK\x03\x04", "a zip archive, most likely a pickled PyTorch checkpoint"),
@@ -152,7 +155,10 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def write_folder(
     folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, object], shard_bytes: int = SHARD_BYTES
 ) -> None:
-    """Write a diffusers folder: `config.json`, and one weight file or an index with shards of up to `shard_bytes`."""
+    """Write a diffusers folder: `config.json`, and one weight file or an index with shards of up to `shard_bytes`.
+
+    Weight files of an earlier writing are removed at the end: readers would prefer them to the new ones.
+    """
     shards: list[dict[str, Tensor]] = [{}]
     size = 0
     for key, tensor in tensors.items():
@@ -162,6 +168,8 @@ def write_folder(
         shards[-1][key] = tensor
         size += tensor.nbytes
     folder.mkdir(parents=True, exist_ok=True)
+    index_name = f"{DIFFUSERS_STEM}.safetensors.index.json"
+    written = {f"{DIFFUSERS_STEM}.safetensors"}
     if len(shards) == 1:
         write_weights(folder / f"{DIFFUSERS_STEM}.safetensors", shards[0])
     else:
@@ -172,8 +180,12 @@ def write_folder(
             weight_map |= dict.fromkeys(shard, name)
         total = sum(tensor.nbytes for tensor in tensors.values())
         index = {"metadata": {"total_size": total}, "weight_map": weight_map}
-        (folder / f"{DIFFUSERS_STEM}.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
+        (folder / index_name).write_text(json.dumps(index, indent=2) + "\n")
+        written = {*weight_map.values(), index_name}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    for path in list(folder.iterdir()):
+        if path.name not in written and _WEIGHT_NAME.fullmatch(path.name):
+            path.unlink()
 
 
 def first_few(names: list[str], count: int = 3) -> str:
