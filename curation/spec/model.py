@@ -157,7 +157,8 @@ class RaySpec(_Part):
     object_store_mb: int = Field(default=400, ge=80, description="Object store of the local instance, in MB.")
 
 
-_PLACES = {"path", "table", "urls"}
+_PLACES = {"path", "table", "urls", "recursive", "extensions"}
+"""Where a source looks for images; what it finds there is covered by the targets' ids."""
 
 TreatmentEntry = str | dict[str, Any]
 

@@ -13,7 +13,8 @@ from workers.experts.cutout import backdrop_without, subject_mask
 from workers.experts.faults import Fault
 from workers.experts.layout_move import apply_move, draw_move
 
-_TRIES = 8
+_TRIES = 256
+_NAMED = 8
 
 
 class RetrievalStylizer(Expert):
@@ -21,7 +22,7 @@ class RetrievalStylizer(Expert):
 
     Asked for a fault, it commits it: `wrong_style` takes the reference from another style, `style_shows_subject`
     shows the target's own subject (by another hand of the family where there is one, else the target itself, moved).
-    Pictures that cannot be read are passed over; after eight of them the request fails.
+    Pictures that cannot be read are passed over; after 256 of them the request fails.
     """
 
     role: ExpertRole = "stylize"
@@ -55,9 +56,7 @@ class RetrievalStylizer(Expert):
     ) -> ExpertImage | ExpertFailure:
         choices = self._gallery.styled(style, request.target_ref.split)
         problems: list[str] = []
-        for position in rng.integers(max(1, len(choices)), size=4 * _TRIES):
-            if not choices or len(problems) >= _TRIES:
-                break
+        for position in rng.permutation(len(choices)):
             ref = choices[int(position)]
             if ref.subject == request.target_ref.subject:
                 continue
@@ -65,7 +64,9 @@ class RetrievalStylizer(Expert):
                 return ExpertImage(self._gallery.load(ref).pixels, ref)
             except LookupError as error:
                 problems.append(f"{ref.locator}: {error}")
-        seen = "; ".join(problems) or f"no other {request.target_ref.split} subject is drawn in it"
+            if len(problems) == _TRIES:
+                break
+        seen = "; ".join(problems[:_NAMED]) or f"no other {request.target_ref.split} subject is drawn in it"
         return ExpertFailure("no_style_reference", f"style {style}: {seen}")
 
     def _own_subject(self, request: ExpertRequest, rng: np.random.Generator) -> ExpertImage | ExpertFailure:
