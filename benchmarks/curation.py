@@ -26,14 +26,13 @@ import psutil
 JOB = {
     "name": "bench",
     "sources": [{"kind": "iconify"}],
-    "image": {"size": 128},
     "targets": {"per_subject": 6},
     "faults": {"share": 0.3},
 }
 
 
-def run_one(candidates: int) -> dict[str, Any]:
-    """Run one job of so many candidates in this process and return its figures."""
+def run_one(candidates: int, pixels: int) -> dict[str, Any]:
+    """Run one job of so many candidates, in pictures of so many pixels a side, and return its figures."""
     import yaml
 
     from curation.job import run_job
@@ -43,7 +42,7 @@ def run_one(candidates: int) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(prefix="triptych-bench-"))
     try:
         spec_path = folder / "job.yaml"
-        spec_path.write_text(yaml.safe_dump(JOB))
+        spec_path.write_text(yaml.safe_dump({**JOB, "image": {"size": pixels}}))
         spec = load_spec(spec_path)
         peak = WorkerPeak()
         with peak:
@@ -93,15 +92,16 @@ def main() -> None:
     """Run the sizes asked for, each in a fresh process, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="1000,4000,16000", help="numbers of candidates, by commas")
+    parser.add_argument("--pixels", type=int, default=128, help="side of the pictures")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(run_one(arguments.one)))
+        print(json.dumps(run_one(arguments.one, arguments.pixels)))
         return
     print(f"{'candidates':>10} {'seconds':>8} {'per s':>6} {'driver MB':>9} {'workers MB':>10} {'rows MB':>8}")
     for size in map(int, arguments.sizes.split(",")):
         started = time.monotonic()
-        command = [sys.executable, __file__, "--one", str(size)]
+        command = [sys.executable, __file__, "--one", str(size), "--pixels", str(arguments.pixels)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"{size}: failed after {time.monotonic() - started:.0f} s\n{done.stderr[-3000:]}")

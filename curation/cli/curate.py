@@ -28,6 +28,7 @@ Overrides = Annotated[
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Only the first N targets.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, and nothing else.")]
 
+_FAILED = 1
 _INTERRUPTED = 130
 
 
@@ -176,7 +177,7 @@ def report(store: StorePath) -> None:
 
 
 class _reported:  # noqa: N801 - reads as a word in `with _reported():`
-    """Turns errors that a user can mend into one line and exit code 2."""
+    """Turns errors that a user can mend into one line and code 2, and what broke on the way into one and code 1."""
 
     def __enter__(self) -> None:
         return None
@@ -189,6 +190,10 @@ class _reported:  # noqa: N801 - reads as a word in `with _reported():`
 
         if isinstance(error, ClusterError | CorpusMissing | NothingToDoError | StoreBusyError):
             raise fail(str(error)) from None
+        if isinstance(error, OSError) or type(error).__module__.startswith("ray."):
+            cause = next((line for line in reversed(str(error).splitlines()) if line.strip()), repr(error))
+            message = f"The job failed: {cause.strip()}\nWhat was committed stays; the same command goes on from there."
+            raise fail(message, code=_FAILED) from None
 
 
 def _load(path: Path, overrides: list[str] | None) -> JobSpec:

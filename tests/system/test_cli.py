@@ -169,6 +169,26 @@ def test_a_second_job_on_the_same_store_is_turned_away(tmp_path: Path, atelier: 
     assert "another job is writing" in " ".join(done.stderr.split())
 
 
+def test_a_disk_that_cannot_be_written_is_said_in_a_line_and_the_job_goes_on_afterwards(
+    tmp_path: Path, atelier: IconifySource
+) -> None:
+    """`shards` is a file here, so that packing fails as it does on a full disk."""
+    del atelier
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / "shards").write_bytes(b"")
+    words = ["curate", "run", write_spec(tmp_path), "--store", store, "--limit", "4", "--no-report"]
+    done = triptych(*words)
+    assert done.returncode == 1
+    assert "The job failed: " in done.stderr
+    assert "Traceback" not in done.stderr
+    (store / "shards").unlink()
+    again = triptych(*words, "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["committed"] == 8
+    assert verify(Store(store)).faults == []
+
+
 def test_redecide_and_verify_and_gc_speak_json_or_lines(tmp_path: Path, atelier: IconifySource) -> None:
     del atelier
     store = tmp_path / "store"
