@@ -73,7 +73,8 @@ def funnel(progress: Progress) -> RenderableType:
     table = Table(box=None, padding=(0, 2), show_header=False)
     table.add_column(justify="right", style="bold")
     table.add_column()
-    table.add_row(f"{progress.targets:,}", _PHASES[progress.phase] if progress.phase != "done" else "targets")
+    now = "" if progress.phase == "done" else f" ({_PHASES[progress.phase]})"
+    table.add_row(f"{progress.targets:,}", f"targets{now}")
     if progress.refused:
         table.add_row(f"{progress.refused:,}", "targets refused at ingest", style="yellow")
     if progress.duplicates:
