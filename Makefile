@@ -36,7 +36,7 @@ lint: setup
 
 bench: npm setup
 	$(BIN)/triptych corpus fetch
-	$(BIN)/python benchmarks/curation.py
+	$(BIN)/python benchmarks/whole_graph.py
 
 clean:
 	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -4,7 +4,7 @@ Each size runs in a process of its own, into a store that is deleted afterwards.
 set; the growth that the manifest's own rows account for is printed beside it. Reproduce with
 
     make bench
-    .venv/bin/python benchmarks/curation.py --sizes 1000,4000,16000
+    .venv/bin/python benchmarks/whole_graph.py --sizes 1000,4000,16000
 """
 
 from __future__ import annotations
