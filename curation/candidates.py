@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from curation.graph.rows import Row
+from curation.graph.rows import SCHEMA, Row, to_table
 from curation.spec.model import FaultSpec, JobSpec
 from manifests.identities import candidate_id, seed_of
 from manifests.images import ImageRef
 from manifests.records import Layout
 from workers.experts.faults import GOOD, applies
+
+_CHUNK = 1024
 
 LAYOUTS: tuple[Layout, ...] = ("preserved", "shifted")
 
@@ -98,15 +103,29 @@ def draw_fault(spec: FaultSpec, layout: Layout, *, seed: int) -> str | None:
     return str(kinds[int(rng.integers(len(kinds)))])
 
 
-def in_shard_order(rows: Sequence[Row]) -> list[Row]:
-    """Return rows in the order in which shards are filled: training first, then by target, layout and index.
+def proposals(targets: Sequence[IngestedTarget], spec: JobSpec, digests: Digests) -> pa.Table:
+    """Return all candidates of these targets as a table with the schema of the graph, each id once.
+
+    Arrow rather than rows, since a job holds all of its candidates at once: a tenth of the memory.
+    """
+    seen: set[str] = set()
+    parts = [SCHEMA.empty_table()]
+    rows = propose(targets, spec, digests)
+    while chunk := list(islice(rows, _CHUNK)):
+        fresh = [row for row in chunk if row["candidate_id"] not in seen and not seen.add(row["candidate_id"])]  # type: ignore[func-returns-value]
+        parts.append(to_table(fresh))
+    return pa.concat_tables(parts)
+
+
+def in_shard_order(candidates: pa.Table) -> pa.Table:
+    """Return candidates in the order in which shards are filled: training first, then by target, layout and index.
 
     Target ids are hashes, so this shuffles subjects and styles over all shards, and does so alike in every run.
     """
-    return sorted(
-        rows,
-        key=lambda row: (row["split"] == "heldout", row["target_id"] or row["target_ref"], row["layout"], row["index"]),
-    )
+    target = pc.coalesce(candidates["target_id"], candidates["target_ref"])
+    keyed = candidates.append_column("_target", target)
+    order = [("split", "descending"), ("_target", "ascending"), ("layout", "ascending"), ("index", "ascending")]
+    return candidates.take(pc.sort_indices(keyed, sort_keys=order))
 
 
 def _spoken(ref: ImageRef) -> str:

@@ -6,7 +6,7 @@ import json
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,13 +14,13 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 
-from curation.candidates import Digests, IngestedTarget, in_shard_order, propose
+from curation.candidates import Digests, IngestedTarget, in_shard_order, proposals
 from curation.cluster import cluster
 from curation.context import gallery_of, reference_bank, scoring_digest
 from curation.deduplicate import nearest_earlier
-from curation.graph.rows import Row
 from curation.spec.model import JobSpec
 from curation.targets import choose_targets
 from manifests.arrow_schema import to_table
@@ -126,13 +126,16 @@ def _run(spec: JobSpec, store: Store, refs: Sequence[ImageRef], progress: Progre
     with ExitStack() as stack:
         ray_needed = _once(lambda: stack.enter_context(cluster(spec)))
         targets = _ingest(spec, store, refs, progress, hook, ray_needed)
-        rows = list(propose(targets, spec, digests))
-        progress.candidates = len({row["candidate_id"] for row in rows})
-        done = _decided_by(store)
-        todo = _left_to_do(rows, done)
-        progress.committed_before = progress.candidates - len(todo)
-        progress.other_policy = sum(done.get(row["candidate_id"], digests.policy) != digests.policy for row in rows)
-        if todo:
+        candidates = proposals(targets, spec, digests)
+        del targets
+        progress.candidates = candidates.num_rows
+        done = store.triplets.read(["candidate_id", "policy_digest"])
+        here = done.filter(pc.is_in(done["candidate_id"], value_set=candidates["candidate_id"].combine_chunks()))
+        progress.other_policy = pc.sum(pc.not_equal(here["policy_digest"], digests.policy)).as_py() or 0
+        todo = _left_to_do(candidates, done["candidate_id"])
+        del candidates
+        progress.committed_before = progress.candidates - todo.num_rows
+        if todo.num_rows:
             ray_needed()
             _curate(spec, store, todo, progress, hook)
     store.write_index()
@@ -151,19 +154,10 @@ def _once(start: Callable[[], None]) -> Callable[[], None]:
     return call
 
 
-def _decided_by(store: Store) -> dict[str, str]:
-    """Return the digest of the policy by which each committed candidate was decided."""
-    table = store.triplets.read(["candidate_id", "policy_digest"])
-    return dict(zip(table["candidate_id"].to_pylist(), table["policy_digest"].to_pylist(), strict=True))
-
-
-def _left_to_do(rows: Sequence[Row], done: Container[str]) -> list[Row]:
-    """Return the candidates that are not committed yet, each once, in the order in which shards are filled."""
-    fresh: dict[str, Row] = {}
-    for row in rows:
-        if row["candidate_id"] not in done:
-            fresh.setdefault(row["candidate_id"], row)
-    return in_shard_order(list(fresh.values()))
+def _left_to_do(candidates: pa.Table, done: pa.ChunkedArray) -> pa.Table:
+    """Return the candidates that are not committed yet, in the order in which shards are filled."""
+    committed = pc.is_in(candidates["candidate_id"], value_set=done.combine_chunks())
+    return in_shard_order(candidates.filter(pc.invert(committed)))
 
 
 def _ingest(
@@ -208,7 +202,7 @@ def _ingest(
     return targets
 
 
-def _curate(spec: JobSpec, store: Store, todo: Sequence[Row], progress: Progress, hook: ProgressHook) -> None:
+def _curate(spec: JobSpec, store: Store, todo: pa.Table, progress: Progress, hook: ProgressHook) -> None:
     import ray
 
     from curation.graph.candidate_graph import curate

@@ -6,10 +6,13 @@ from collections import defaultdict
 
 import numpy as np
 
-from curation.gallery import Gallery
+from curation.gallery import Gallery, style_name
 from curation.spec.model import TargetSpec
 from manifests.identities import digest_of
 from manifests.images import ImageRef, fold_of
+
+Works = dict[str, list[tuple[ImageRef, str]]]
+"""What shows one subject: for each style, the untreated images and the treatment that gives it."""
 
 
 def choose_targets(gallery: Gallery, spec: TargetSpec) -> list[ImageRef]:
@@ -20,7 +23,7 @@ def choose_targets(gallery: Gallery, spec: TargetSpec) -> list[ImageRef]:
     Where a family has several sets of a subject, one of them is drawn.
     """
     wanted = set(spec.subjects) if spec.subjects is not None else None
-    by_subject: dict[str, dict[str, list[ImageRef]]] = defaultdict(lambda: defaultdict(list))
+    by_subject: dict[str, Works] = defaultdict(lambda: defaultdict(list))
     everything: list[ImageRef] = []
     for ref in gallery.refs:
         if wanted is not None and ref.subject not in wanted:
@@ -28,19 +31,19 @@ def choose_targets(gallery: Gallery, spec: TargetSpec) -> list[ImageRef]:
         if spec.folds is not None and fold_of(ref.subject) not in spec.folds:
             continue
         for treatment in gallery.treatments_of(ref.family):
-            treated = ref.treated(treatment)
-            if spec.styles is not None and treated.style not in spec.styles:
+            style = style_name(ref.family, treatment)
+            if spec.styles is not None and style not in spec.styles:
                 continue
             if spec.per_subject is None:
-                everything.append(treated)
+                everything.append(ref.treated(treatment))
             else:
-                by_subject[ref.subject][treated.style].append(treated)
+                by_subject[ref.subject][style].append((ref, treatment))
     if spec.per_subject is None:
         return everything
     return _deal(by_subject, spec.per_subject, spec.seed)
 
 
-def _deal(by_subject: dict[str, dict[str, list[ImageRef]]], per_subject: int, seed: int) -> list[ImageRef]:
+def _deal(by_subject: dict[str, Works], per_subject: int, seed: int) -> list[ImageRef]:
     subjects = sorted(by_subject, key=lambda subject: digest_of([seed, subject]))
     used: dict[str, int] = defaultdict(int)
     taken: dict[str, set[str]] = defaultdict(set)
@@ -55,5 +58,6 @@ def _deal(by_subject: dict[str, dict[str, list[ImageRef]]], per_subject: int, se
             taken[subject].add(style)
             hands = by_subject[subject][style]
             drawn = np.random.default_rng(int(digest_of([seed, subject, style, "hand"]), 16)).integers(len(hands))
-            targets.append(hands[int(drawn)])
+            ref, treatment = hands[int(drawn)]
+            targets.append(ref.treated(treatment))
     return targets

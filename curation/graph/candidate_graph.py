@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from curation import context
 from curation.graph.pack import Packer, from_ipc
-from curation.graph.rows import Row, to_table
 from curation.graph.stage import StageWorker
 from curation.spec.model import JobSpec, StageSpec
 from manifests.shards import Shard
@@ -31,18 +30,19 @@ class Packed:
     counts: dict[str, Any]
 
 
-def curate(spec: JobSpec, rows: Sequence[Row], *, bank: NDArray[np.float32], store: Store) -> Iterator[Packed]:
+def curate(spec: JobSpec, rows: pa.Table, *, bank: NDArray[np.float32], store: Store) -> Iterator[Packed]:
     """Yield what is to be committed, one batch of `spec.shards.candidates` rows after the other. Needs a running Ray.
 
     Order is preserved through the graph, and blocks are never split and divide a batch evenly, so that equal rows make
     equal shards however many workers there are. (A strict `repartition` would do the same, and hold a whole core.)
     """
-    if not rows:
+    if not rows.num_rows:
         return
     size = spec.shards.candidates
     block = block_rows(size, at_most=4 * spec.stages.load.batch)
-    numbered = [{**row, "batch": position // size} for position, row in enumerate(rows)]
-    blocks = [to_table(numbered[start : start + block]) for start in range(0, len(rows), block)]
+    numbers = pa.array(np.arange(rows.num_rows) // size, pa.int64())
+    numbered = rows.set_column(rows.schema.get_field_index("batch"), "batch", numbers)
+    blocks = [numbered.slice(start, block).combine_chunks() for start in range(0, rows.num_rows, block)]
     settings = ray.data.DataContext.get_current()
     settings.execution_options.preserve_order = True
     settings.target_max_block_size = None

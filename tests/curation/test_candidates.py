@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.candidates import Digests, IngestedTarget, draw_fault, in_shard_order, propose
+from curation.candidates import Digests, IngestedTarget, draw_fault, in_shard_order, proposals, propose
 from curation.spec.model import FaultSpec, JobSpec
 from manifests.images import ImageRef
 from workers.experts.faults import Fault, applies
@@ -66,11 +66,17 @@ def test_the_share_of_faults_is_the_one_asked_for_and_all_kinds_occur() -> None:
 
 
 def test_the_order_of_shards_keeps_splits_and_targets_together_whatever_came_first() -> None:
-    rows = list(propose([target(f"subject-{n}") for n in range(60)], spec(), DIGESTS))
-    ordered = in_shard_order(rows)
-    shuffled = rows.copy()
-    random.Random(3).shuffle(shuffled)
-    assert in_shard_order(shuffled) == ordered
+    table = proposals([target(f"subject-{n}") for n in range(60)], spec(), DIGESTS)
+    order = list(range(table.num_rows))
+    random.Random(3).shuffle(order)
+    ordered = in_shard_order(table).to_pylist()
+    assert in_shard_order(table.take(order)).to_pylist() == ordered
     splits = [row["split"] for row in ordered]
     assert splits == sorted(splits, key=lambda split: split == "heldout")
     assert all(a["target_id"] == b["target_id"] for a, b in zip(ordered[::2], ordered[1::2], strict=True))
+
+
+def test_the_same_candidate_is_proposed_once() -> None:
+    twice = proposals([target("a"), target("a")], spec(), DIGESTS)
+    assert twice.num_rows == 2
+    assert proposals([], spec(), DIGESTS).num_rows == 0

@@ -127,7 +127,19 @@ def test_plan_measures_and_writes_nothing(tmp_path: Path, atelier: IconifySource
 def start_job(spec: Path, store: Path, limit: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "curation.cli", "curate", "run", str(spec), "--store", str(store)]
     flags = ["--limit", str(limit), "--no-report"]
-    return subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    return subprocess.Popen(
+        [*command, *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        preexec_fn=_listen_to_ctrl_c,
+    )
+
+
+def _listen_to_ctrl_c() -> None:
+    """Undo what a shell does to its background jobs: they, and the tests run in one, ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for_commits(store: Store, count: int) -> None:
