@@ -1,7 +1,8 @@
 """Candidates per second through the whole graph, and peak memory of the driver, at growing numbers of candidates.
 
-Each size runs in a process of its own, into a store that is deleted afterwards. Peak memory is the driver's resident
-set; the growth that the manifest's own rows account for is printed beside it. Reproduce with
+Each size runs in a process of its own, into a store that is deleted afterwards. Peak memory is what a process shares
+with no other (USS): the object store that Ray maps into every process has a size of its own (`ray.object_store_mb`). It
+is sampled twice a second while the job runs. What the manifest's own rows take is printed beside it. Reproduce with
 
     make bench
     .venv/bin/python benchmarks/whole_graph.py --sizes 1000,4000,16000
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -44,7 +44,7 @@ def run_one(candidates: int, pixels: int) -> dict[str, Any]:
         spec_path = folder / "job.yaml"
         spec_path.write_text(yaml.safe_dump({**JOB, "image": {"size": pixels}}))
         spec = load_spec(spec_path)
-        peak = WorkerPeak()
+        peak = MemoryPeak()
         with peak:
             summary = run_job(spec, Store(folder / "store"), limit=candidates // 2)
         manifest = sum(path.stat().st_size for path in (folder / "store" / "tables").rglob("*.parquet"))
@@ -52,8 +52,8 @@ def run_one(candidates: int, pixels: int) -> dict[str, Any]:
             "candidates": summary.progress.committed,
             "seconds": round(summary.seconds, 1),
             "per_second": round(summary.progress.committed / summary.seconds, 1),
-            "driver_peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-            "workers_peak_mb": peak.megabytes,
+            "driver_peak_mb": peak.driver,
+            "workers_peak_mb": peak.workers,
             "rows_mb": round(Store(folder / "store").triplets.read().nbytes / 1e6, 1),
             "manifest_mb": round(manifest / 1e6, 1),
         }
@@ -61,11 +61,12 @@ def run_one(candidates: int, pixels: int) -> dict[str, Any]:
         shutil.rmtree(folder)
 
 
-class WorkerPeak:
-    """Watches the summed memory of this process's children that no other process shares (USS), in MB."""
+class MemoryPeak:
+    """Watches the memory that is shared with no other process (USS): this process's, and its Ray workers' summed, in MB."""
 
     def __init__(self) -> None:
-        self.megabytes = 0
+        self.driver = 0
+        self.workers = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -77,7 +78,8 @@ class WorkerPeak:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(1.0):
+        while not self._stop.wait(0.5):
+            self.driver = max(self.driver, round(psutil.Process().memory_full_info().uss / 1e6))
             total = 0
             for child in psutil.Process().children(recursive=True):
                 try:
@@ -85,7 +87,7 @@ class WorkerPeak:
                         total += child.memory_full_info().uss
                 except psutil.Error:
                     continue
-            self.megabytes = max(self.megabytes, round(total / 1e6))
+            self.workers = max(self.workers, round(total / 1e6))
 
 
 def main() -> None:
