@@ -62,7 +62,7 @@ def run_one(candidates: int, pixels: int) -> dict[str, Any]:
 
 
 class MemoryPeak:
-    """Watches the memory that is shared with no other process (USS): this process's, and its Ray workers' summed, in MB."""
+    """Watches memory that no other process shares (USS), in MB: this process's, and its Ray workers' summed."""
 
     def __init__(self) -> None:
         self.driver = 0
