@@ -87,7 +87,8 @@ def evaluate(
     """
     with _mended():
         from curation.encoders.report import BASELINES, draw, measure, measure_baseline, table_of
-        from workers.encoders.load import SHIPPED, NanoEncoder
+        from uso.nano.weights import SHIPPED
+        from workers.encoders.load import NanoEncoder
 
         encoder = NanoEncoder(weights)
         recipe = _recipe_of(weights or SHIPPED)

@@ -11,9 +11,10 @@ from typing import Protocol
 from curation.encoders.report import held_out, measure, pool_of
 from curation.encoders.works import AtelierPainter, works_to_fit
 from manifests.images import UNTREATED
+from uso.nano.weights import save_tower
 from workers.encoders.data import Work
 from workers.encoders.fit import UNSEEN_FOLDS, fit, may_fit_on
-from workers.encoders.load import NanoEncoder, save_tower
+from workers.encoders.load import NanoEncoder
 from workers.encoders.recipe import Recipe
 from workers.treatments.registry import DEFAULT_TREATMENTS
 

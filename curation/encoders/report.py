@@ -11,11 +11,11 @@ import numpy as np
 from curation.corpus.cache import cache_dir
 from curation.encoders.works import AtelierPainter, moved_renders, subjects_first, works_to_measure
 from manifests.images import HELDOUT_FOLD
+from uso.nano.tower import TowerShape
 from workers.encoders.baselines import BASELINES, baseline
 from workers.encoders.data import Pool, Work, make_pool
 from workers.encoders.evaluate import Embedded, Evaluation, evaluate, grouped
 from workers.encoders.load import NanoEncoder
-from workers.encoders.network import TowerShape
 from workers.encoders.recipe import Recipe
 
 Progress = Callable[[str, int, int], None]

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from manifests.images import CALIBRATION_FOLD, HELDOUT_FOLD, UNTREATED, fold_of
+from uso.nano.tower import NanoTower, TowerShape
 from workers.encoders.augment import augment, invent_styles
 from workers.encoders.checkpoint import load_checkpoint, save_checkpoint
 from workers.encoders.data import Batch, BatchSampler, Pool, Work
 from workers.encoders.losses import supervised_contrastive
-from workers.encoders.network import NanoTower, TowerShape
 from workers.encoders.recipe import Recipe
 
 UNSEEN_FOLDS = (CALIBRATION_FOLD, HELDOUT_FOLD)

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from manifests.images import CALIBRATION_FOLD, HELDOUT_FOLD, fold_of
+from uso.nano.tower import TowerShape
 from workers.encoders.data import Pool, Work
-from workers.encoders.network import TowerShape
 
 SHAPE = TowerShape(side=32, channels=(8, 12, 16, 24), blocks=(0, 0, 1, 0), mixtures=6, width=16)
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from manifests.images import HELDOUT_FOLD, fold_of
+from uso.nano.tower import NanoTower, TowerShape
 from workers.encoders.data import Pool, Work
 from workers.encoders.fit import fit
-from workers.encoders.network import NanoTower, TowerShape
 from workers.encoders.recipe import Recipe
 
 RECIPE = Recipe(

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from workers.encoders.load import NanoEncoder, save_tower
-from workers.encoders.network import NanoTower, TowerShape
+from uso.nano.tower import NanoTower, TowerShape
+from uso.nano.weights import save_tower
+from workers.encoders.load import NanoEncoder
 from workers.encoders.preprocess import to_square
 
 

@@ -10,8 +10,9 @@ import pytest
 from curation.encoders.fitting import treatments_of
 from curation.encoders.report import held_out, measure
 from curation.sources.iconify import IconifySource
+from uso.nano.weights import SHIPPED
 from workers.encoders.evaluate import Evaluation
-from workers.encoders.load import SHIPPED, NanoEncoder
+from workers.encoders.load import NanoEncoder
 from workers.encoders.recipe import Recipe
 
 SUBJECTS = 30
