@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, CLIPVisionMo
 
 from uso.encoders import EncoderError, FrozenEncoder, load_pretrained, reported, split_source
 from uso.images import flatten
+from uso.nano.vision import NanoVision, is_nano
 from uso.presets import StyleShape
 from uso.projector import StyleFeatures
 
@@ -62,3 +63,20 @@ class VisionTower(FrozenEncoder):
             raise EncoderError(
                 f"{self.source}: has {len(states)} hidden states, but the style layers are {self.layers}"
             ) from error
+
+
+def load_vision(
+    source: str,
+    *,
+    dtype: torch.dtype,
+    device: torch.device | str = "cpu",
+    layers: tuple[int, int, int] = StyleShape().layers,
+) -> VisionTower | NanoVision:
+    """Load what style images go through: the nano tower (`nano`, `nano:FILE.safetensors`), or any vision tower.
+
+    `layers` are those of a vision tower of transformer layers; the nano tower always gives its last three stages.
+    Raises EncoderError when it is not there or does not load.
+    """
+    if is_nano(source):
+        return NanoVision.load(source, dtype=dtype, device=device)
+    return VisionTower.load(source, dtype=dtype, device=device, layers=layers)

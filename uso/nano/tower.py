@@ -81,14 +81,18 @@ class NanoTower(nn.Module):
         self.style_head = _head(seen, self.shape.width)
         self.subject_head = _head(2 * channels[-1], self.shape.width)
 
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Return the feature map `[n, channels, height, width]` of each stage of `[n, 3, side, side]` in 0 to 1."""
+        maps = [(images - 0.5) / 0.25]
+        for stage in self.stages:
+            maps.append(stage(maps[-1]))
+        return maps[1:]
+
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return `(style, subject)`, each `[n, width]` float32 of unit length, of `[n, 3, side, side]` in 0 to 1."""
-        x = (images - 0.5) / 0.25
-        seen: list[Tensor] = []
-        for stage, statistics in zip(self.stages, self.statistics, strict=True):
-            x = stage(x)
-            seen.append(statistics(x))
-        features = x.float()
+        maps = self.maps(images)
+        seen = [statistics(x) for statistics, x in zip(self.statistics, maps, strict=True)]
+        features = maps[-1].float()
         pooled = torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1)
         style = self.style_head(torch.cat(seen, dim=1))
         subject = self.subject_head(pooled)
