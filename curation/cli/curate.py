@@ -146,13 +146,14 @@ def redecide(
 
     from curation.policy.redecide import COLUMNS, compare
     from curation.policy.rules import read_policy
-    from curation.spec.load import describe
+    from curation.spec.load import PAGE
+    from manifests.yaml_file import describe
 
     existing = existing_store(store)
     try:
         other = read_policy(policy)
     except ValidationError as error:
-        raise fail("\n".join(f"{policy}: {line}" for line in describe(error))) from None
+        raise fail("\n".join(f"{policy}: {line}" for line in describe(error, page=PAGE))) from None
     except ValueError as error:
         raise fail(str(error)) from None
     comparison = compare(existing.triplets.read(COLUMNS), other)
@@ -197,11 +198,12 @@ class _reported:  # noqa: N801 - reads as a word in `with _reported():`
 
 
 def _load(path: Path, overrides: list[str] | None) -> JobSpec:
-    from curation.spec.load import SpecError, load_spec
+    from curation.spec.load import load_spec
+    from manifests.yaml_file import YamlError
 
     try:
         return load_spec(path, overrides or [])
-    except SpecError as error:
+    except YamlError as error:
         raise fail(str(error)) from None
 
 
