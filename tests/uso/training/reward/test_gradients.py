@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 
 from uso.training.reward.gradients import RewardGradients
 
@@ -104,3 +109,30 @@ def test_gradients_change_back_when_the_rewards_backward_fails() -> None:
     with pytest.raises(RuntimeError, match="decoder"), own.collecting():
         raise RuntimeError("decoder")
     assert all(parameter.grad is kept for parameter, kept in zip(network.parameters(), before, strict=True))
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[None]:
+    """Join a process group of one."""
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.usefixtures("alone")
+def test_sharded_parameters_are_alike() -> None:
+    plain, sharded = model(), model()
+    for part in (*sharded, sharded):
+        fully_shard(part, mesh=init_device_mesh("cpu", (1,)))
+    norms = []
+    for network in (plain, sharded):
+        own = RewardGradients(network.parameters())
+        network(batches(1, 1)[0]).square().mean().backward()
+        for x in batches(2, 2):
+            with own.collecting():
+                network(x).sum().backward()
+        norms.append(own.merge(clip=0.5, weight=2.0))
+    assert norms[0] == pytest.approx(norms[1])
+    for one, other in zip(plain.parameters(), sharded.parameters(), strict=True):
+        assert isinstance(other.grad, DTensor)
+        torch.testing.assert_close(one.grad, other.grad.full_tensor())

@@ -75,7 +75,7 @@ def test_a_decision_names_a_window_that_breaks_the_rule(
     dog = Watchdog(settings)
     best = -2.0
     fresh = 0
-    for (_style, _content), decision, number in zip(curve, watch(dog, curve), range(len(curve)), strict=True):
+    for number, decision in enumerate(watch(dog, curve)):
         fresh += 1
         if fresh < settings.window:
             assert decision.verdict == "go on"
