@@ -137,11 +137,27 @@ def load_projector(network: USOTransformer, path: Path, *, dtype: torch.dtype | 
     _assign(network, read_entries(entries, file.read()), dtype)
 
 
-def base_state(network: USOTransformer) -> dict[str, Tensor]:
-    """Return the base tensors of a network under their own names, whether or not it carries a LoRA."""
+def load_base(network: USOTransformer, path: Path, *, dtype: torch.dtype | None = None) -> None:
+    """Load base weights into a network of their shape, with a LoRA or without, in the file's dtype or `dtype`.
+
+    Raises CheckpointError when the file does not fit it.
+    """
+    _, state = read_base(open_weights(path), network.shape.axes)
+    inside = {name.replace(".base_layer.", "."): name for name, _ in network.named_parameters()}
+    lacking = [name for name in state if name not in inside]
+    if lacking:
+        raise CheckpointError(f"{path}: is the base of another network, which has {first_few(lacking)}")
+    _assign(network, {inside[name]: tensor for name, tensor in state.items()}, dtype)
+
+
+def base_state(network: USOTransformer, state: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """Return the base tensors of a network under their own names, whether or not it carries a LoRA.
+
+    `state` takes the place of the network's own tensors, under the network's names: a running mean, say.
+    """
     return {
         name.replace(".base_layer.", "."): tensor
-        for name, tensor in network.state_dict().items()
+        for name, tensor in (network.state_dict() if state is None else state).items()
         if f".{ADAPTER}." not in name and not name.startswith("feature_embedder.")
     }
 
@@ -152,21 +168,39 @@ def save_bfl(network: USOTransformer, path: Path, dtype: torch.dtype | None = No
 
 
 def save_diffusers(
-    network: USOTransformer, folder: Path, dtype: torch.dtype | None = None, shard_bytes: int = SHARD_BYTES
+    network: USOTransformer,
+    folder: Path,
+    dtype: torch.dtype | None = None,
+    shard_bytes: int = SHARD_BYTES,
+    state: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write the base as a folder that diffusers' `FluxTransformer2DModel.from_pretrained` loads."""
-    tensors = cast(write_entries(diffusers_entries(network.shape), base_state(network)), dtype)
+    """Write the base as a folder that diffusers' `FluxTransformer2DModel.from_pretrained` loads.
+
+    Here and below `state` takes the place of the network's own tensors, under the network's names.
+    """
+    tensors = cast(write_entries(diffusers_entries(network.shape), base_state(network, state)), dtype)
     write_folder(folder, tensors, diffusers_config(network.shape), shard_bytes)
 
 
-def save_lora(network: USOTransformer, path: Path, dtype: torch.dtype | None = None) -> None:
+def save_lora(
+    network: USOTransformer,
+    path: Path,
+    dtype: torch.dtype | None = None,
+    state: Mapping[str, Tensor] | None = None,
+) -> None:
     """Write the LoRA as a release's `dit_lora.safetensors`. Raises ValueError when the network has none."""
-    write_weights(path, cast(_lora_tensors(network), dtype))
+    write_weights(path, cast(_lora_tensors(network, state), dtype))
 
 
-def save_projector(network: USOTransformer, path: Path, dtype: torch.dtype | None = None) -> None:
+def save_projector(
+    network: USOTransformer,
+    path: Path,
+    dtype: torch.dtype | None = None,
+    state: Mapping[str, Tensor] | None = None,
+) -> None:
     """Write the projector as a release's `projector.safetensors`."""
-    write_weights(path, cast(write_entries(_projector_entries(network), network.state_dict()), dtype))
+    source = network.state_dict() if state is None else state
+    write_weights(path, cast(write_entries(_projector_entries(network), source), dtype))
 
 
 def save_comfyui(network: USOTransformer, folder: Path, dtype: torch.dtype | None = None) -> None:
@@ -250,12 +284,12 @@ def _base_entries(file: WeightFile, shape: NetworkShape) -> list[Entry]:
     return bfl_entries(shape) if family_of(file) is Family.BFL else diffusers_entries(shape)
 
 
-def _lora_tensors(network: USOTransformer) -> dict[str, Tensor]:
+def _lora_tensors(network: USOTransformer, state: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
     rank = lora_rank(network)
     if rank is None:
         raise ValueError("the network has no LoRA to write")
     sites: list[LoraSite] = [site for site, _, _ in lora_pairs(network)]
-    return write_entries(lora_entries(sites, rank), network.state_dict())
+    return write_entries(lora_entries(sites, rank), network.state_dict() if state is None else state)
 
 
 def _projector_entries(network: USOTransformer) -> list[Entry]:

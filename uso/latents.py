@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
@@ -43,13 +44,19 @@ class LatentCodec(FrozenEncoder):
         With a generator they are drawn from the posterior, as upstream does; without one they are its mean. Raises
         ValueError when a side is no multiple of 16.
         """
-        if any(side % SIDE_STEP for side in pixels.shape[-2:]):
-            raise ValueError(f"images of {list(pixels.shape[-2:])} px do not divide into tokens of {SIDE_STEP} px")
-        with torch.no_grad():
-            posterior = self.model.encode(pixels.to(self.device, self.dtype)).latent_dist
+        posterior = self._posterior(pixels)
         latents: Tensor = posterior.mode() if generator is None else posterior.sample(generator)
         shift, scale = self._affine()
         return (latents - shift) * scale
+
+    def moments(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation `[B, C, h / 8, w / 8]` of the latents of images, scaled as `encode` does.
+
+        Mean plus deviation times standard normal noise is a draw of `encode`. Raises ValueError as it does.
+        """
+        posterior = self._posterior(pixels)
+        shift, scale = self._affine()
+        return (posterior.mean - shift) * scale, posterior.std * scale
 
     def decode(self, latents: Tensor) -> Tensor:
         """Return images `[B, 3, h, w]` in about -1..1; gradients flow back to the latents, as a style reward needs."""
@@ -66,6 +73,12 @@ class LatentCodec(FrozenEncoder):
     def decode_images(self, latents: Tensor) -> Sequence[Image.Image]:
         """Return latents `[B, C, h, w]` as 8-bit RGB images."""
         return tensor_images(self.decode(latents))
+
+    def _posterior(self, pixels: Tensor) -> Any:
+        if any(side % SIDE_STEP for side in pixels.shape[-2:]):
+            raise ValueError(f"images of {list(pixels.shape[-2:])} px do not divide into tokens of {SIDE_STEP} px")
+        with torch.no_grad():
+            return self.model.encode(pixels.to(self.device, self.dtype)).latent_dist
 
     def _affine(self) -> tuple[float, float]:
         return self.model.config.shift_factor or 0.0, self.model.config.scaling_factor

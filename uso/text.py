@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, CLIPTextModel, T5EncoderModel
+from transformers import AutoConfig, AutoTokenizer, CLIPTextModel, T5EncoderModel
 
-from uso.encoders import EncoderError, FrozenEncoder, load_pretrained, reported, tokenizer_source
+from uso.encoders import EncoderError, FrozenEncoder, load_pretrained, reported, split_source, tokenizer_source
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,15 @@ class T5Encoder(FrozenEncoder):
     def load(
         cls, source: str, *, dtype: torch.dtype, device: torch.device | str = "cpu", length: int = T5_LENGTH
     ) -> T5Encoder:
-        """Load from a folder or hub name (`//subfolder` after it); `length` is the number of tokens a prompt has."""
-        return cls(load_pretrained(T5EncoderModel, source, dtype, device), load_tokenizer(source), source, length)
+        """Load from a folder or hub name (`//subfolder` after it); `length` is the number of tokens a prompt has.
+
+        A CLIP text tower may take T5's place, in networks that were trained with one.
+        """
+        name, subfolder = split_source(source)
+        with reported(source):
+            kind = AutoConfig.from_pretrained(name, subfolder=subfolder).model_type
+        model_class = CLIPTextModel if kind.startswith("clip") else T5EncoderModel
+        return cls(load_pretrained(model_class, source, dtype, device), load_tokenizer(source), source, length)
 
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> Tensor:

@@ -1,0 +1,208 @@
+"""A whole run on a small real pipeline: both stages, exact resume, refusals before any work, exports that load."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from manifests.store import Store
+from tests.uso.training.conftest import tiny_file
+from tests.uso.training.stores import make_store
+from uso.training.distributed import World
+from uso.training.recipe import Recipe
+from uso.training.run import newest_checkpoint, train
+from uso.training.state import CheckpointDamagedError, RunMismatchError, checkpoints, load_state
+
+Maker = Callable[..., Recipe]
+
+
+def weights(folder: Path) -> dict[str, Tensor]:
+    return {
+        f"{path.relative_to(folder)}/{name}": tensor
+        for path in sorted(folder.rglob("*.safetensors"))
+        for name, tensor in load_file(path).items()
+    }
+
+
+def same(first: Path, second: Path) -> bool:
+    ours, theirs = weights(first), weights(second)
+    return set(ours) == set(theirs) and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def losses(out: Path) -> dict[int, float]:
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return {line["step"]: line["train/loss"] for line in lines if "train/loss" in line}
+
+
+@pytest.mark.parametrize(
+    ("train_parts", "changes"),
+    [
+        ("[projector]", ["data.slots.content=null"]),
+        ("[lora]", []),
+        ("[projector, lora]", ["data.reference_dropout=0.25"]),
+        ("[lora]", ["data.slots={target: content, content: target, style: null}"]),
+        ("[base]", ["data.slots={target: target, content: null, style: null}"]),
+    ],
+    ids=["stage 1", "stage 2", "joint", "de-stylization expert", "base"],
+)
+def test_only_what_a_stage_trains_changes(
+    tiny_recipe: Maker, tmp_path: Path, train_parts: str, changes: list[str]
+) -> None:
+    from uso.training.build import build_objective
+
+    recipe = tiny_recipe(f"train={train_parts}", *changes)
+    before = {name: p.clone() for name, p in build_objective(recipe, World()).network.named_parameters()}  # type: ignore[attr-defined]
+    outcome = train(recipe, tmp_path / "run", World())
+    assert outcome.ending == "finished"
+    assert outcome.exported
+    newest = newest_checkpoint(tmp_path / "run")
+    assert newest is not None
+    objective = build_objective(recipe, World())
+    objective.read(newest / "weights")
+    after = dict(objective.network.named_parameters())  # type: ignore[attr-defined]
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    kinds = {
+        "projector" if name.startswith("feature_embedder") else "lora" if "lora_" in name else "base"
+        for name in changed
+    }
+    assert kinds == set(recipe.train)
+
+
+def test_an_interrupted_run_ends_with_the_same_bits(tiny_recipe: Maker, tmp_path: Path) -> None:
+    changes = ("train=[projector, lora]", "data.reference_dropout=0.25", "ema=0.9", "steps=7")
+    train(tiny_recipe(*changes), tmp_path / "whole", World())
+    train(tiny_recipe(*changes, "steps=3"), tmp_path / "parts", World())
+    resumed = newest_checkpoint(tmp_path / "parts")
+    train(tiny_recipe(*changes), tmp_path / "parts", World(), resume=resumed)
+    assert same(tmp_path / "whole/checkpoints/step-00000007", tmp_path / "parts/checkpoints/step-00000007")
+    assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
+
+
+def test_a_cache_of_encodings_changes_no_bit(tiny_recipe: Maker, tmp_path: Path) -> None:
+    train(tiny_recipe(), tmp_path / "without", World())
+    cache = f"data.cache={{path: {tmp_path / 'cache'}}}"
+    for name in ("cold", "warm"):
+        train(tiny_recipe(cache), tmp_path / name, World())
+        assert same(tmp_path / "without" / "checkpoints", tmp_path / name / "checkpoints")
+    assert any((tmp_path / "cache").rglob("*.safetensors"))
+
+
+def test_micro_batches_change_nothing_but_rounding(tiny_recipe: Maker, tmp_path: Path) -> None:
+    for micro in (1, 6):
+        train(tiny_recipe(f"batch.micro={micro}"), tmp_path / str(micro), World())
+    one, six = (weights(tmp_path / name / "checkpoints/step-00000004/weights") for name in ("1", "6"))
+    assert losses(tmp_path / "1") == pytest.approx(losses(tmp_path / "6"), rel=1e-5)
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, six[name], atol=2e-5, rtol=1e-3)
+
+
+def test_a_later_commit_does_not_change_a_resumed_run(pipeline: Path, tmp_path: Path) -> None:
+    from uso.training.load_recipe import load_recipe
+
+    make_store(tmp_path / "store", 30)
+    path = tiny_file(tmp_path, pipeline)
+
+    def recipe(steps: int) -> Recipe:
+        return load_recipe(path, (f"steps={steps}",), [str(tmp_path / "store")])
+
+    train(recipe(6), tmp_path / "whole", World())
+    train(recipe(2), tmp_path / "parts", World())
+    make_store(tmp_path / "store", 20, first=700)
+    train(recipe(6), tmp_path / "parts", World(), resume=newest_checkpoint(tmp_path / "parts"))
+    assert same(tmp_path / "whole/checkpoints/step-00000006", tmp_path / "parts/checkpoints/step-00000006")
+
+
+def test_another_recipe_cannot_take_over_a_run(tiny_recipe: Maker, tmp_path: Path) -> None:
+    train(tiny_recipe("steps=2"), tmp_path / "run", World())
+    checkpoint = newest_checkpoint(tmp_path / "run")
+    for change, field in (
+        ("seed=6", "seed"),
+        ("batch.size=5", "batch"),
+        ("data.window=7", "data"),
+        ("train=[projector]", "train"),
+    ):
+        with pytest.raises(RunMismatchError, match=field):
+            train(tiny_recipe(change), tmp_path / "run", World(), resume=checkpoint)
+
+
+def test_a_damaged_checkpoint_is_refused_by_the_name_of_its_file(tiny_recipe: Maker, tmp_path: Path) -> None:
+    train(tiny_recipe("steps=2"), tmp_path / "run", World())
+    (_, folder), *_ = checkpoints(tmp_path / "run")
+    path = folder / "optimizer.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(CheckpointDamagedError, match=r"optimizer\.safetensors"):
+        load_state(folder)
+
+
+def test_only_the_newest_checkpoints_are_kept(tiny_recipe: Maker, tmp_path: Path) -> None:
+    train(tiny_recipe("steps=5", "checkpoints={every: 1, keep: 2}"), tmp_path / "run", World())
+    assert [step for step, _ in checkpoints(tmp_path / "run")] == [4, 5]
+
+
+def test_exported_files_load_as_a_release_and_draw_the_same(tiny_recipe: Maker, pipeline: Path, tmp_path: Path) -> None:
+    from uso.checkpoint import load_network
+    from uso.training.build import build_objective
+    from uso.training.heldout import heldout_samples
+    from uso.training.loader import LoaderSettings
+    from uso.training.sources import Shapes, StoreSource, resolve
+
+    recipe = tiny_recipe("train=[projector, lora]")
+    outcome = train(recipe, tmp_path / "run", World())
+    assert {path.name for path in outcome.exported} == {"dit_lora.safetensors", "projector.safetensors"}
+    newest = newest_checkpoint(tmp_path / "run")
+    assert newest is not None
+    trained = build_objective(recipe, World())
+    trained.read(newest / "weights")
+    released = build_objective(recipe, World())
+    released.network = load_network(  # type: ignore[attr-defined]
+        pipeline / "transformer",
+        lora=tmp_path / "run/dit_lora.safetensors",
+        projector=tmp_path / "run/projector.safetensors",
+        style=recipe.model.style.shape(),
+    )
+    catalog = resolve([StoreSource(recipe.data.stores[0].path)], Shapes(64, 64), split="heldout")
+    samples = heldout_samples(catalog, 2, LoaderSettings(), World())
+    assert trained.draw(samples, 3, 1.0).tobytes() == released.draw(samples, 3, 1.0).tobytes()
+
+
+def test_sigterm_saves_and_leaves_and_kills_repeat_nothing(store: Store, pipeline: Path, tmp_path: Path) -> None:
+    recipe = tiny_file(tmp_path, pipeline)
+    command = [sys.executable, "-m", "curation.cli", "train", str(recipe), "--data", str(store.root), "--steps", "12"]
+
+    def run(out: Path, *more: str, kill: tuple[int, int] | None = None) -> int:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        process = subprocess.Popen(
+            [*command, "--out", str(out), *more], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        if kill is not None:
+            number, lines = kill
+            metrics = out / "metrics.jsonl"
+            while process.poll() is None and (not metrics.exists() or metrics.read_text().count("\n") < lines):
+                time.sleep(0.02)
+            process.send_signal(number)
+        return process.wait(timeout=120)
+
+    assert run(tmp_path / "whole") == 0
+    assert run(tmp_path / "parts", kill=(signal.SIGKILL, 3)) == -signal.SIGKILL
+    assert run(tmp_path / "parts", "--resume", "latest", kill=(signal.SIGTERM, 7)) == 0
+    saved = newest_checkpoint(tmp_path / "parts")
+    assert saved is not None
+    assert 4 <= load_state(saved).step < 12
+    assert run(tmp_path / "parts") == 2, "a run that is there is not overwritten"
+    assert run(tmp_path / "parts", "--resume", "latest") == 0
+    assert same(tmp_path / "whole/checkpoints/step-00000012", tmp_path / "parts/checkpoints/step-00000012")
+    steps = [json.loads(line)["step"] for line in (tmp_path / "parts/metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(set(steps))

@@ -1,0 +1,52 @@
+"""Outputs of frozen encoders on disk, each a file of its own, named by what was encoded and by which weights."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+
+class EncoderCache:
+    """A folder of encoder outputs. Any number of processes may read and write it at once: files appear whole.
+
+    Keys hold the content's hash, and the namespace that of the encoder's weights, so nothing in it is ever stale.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def load(self, namespace: str, key: str) -> dict[str, Tensor] | None:
+        """Return the tensors kept under a key, None when there are none. A torn file counts as none."""
+        try:
+            return load_file(self._path(namespace, key))
+        except (FileNotFoundError, SafetensorError):
+            return None
+
+    def save(self, namespace: str, key: str, tensors: Mapping[str, Tensor]) -> None:
+        """Keep tensors under a key."""
+        path = self._path(namespace, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
+        os.close(handle)
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary)
+        Path(temporary).replace(path)
+
+    def _path(self, namespace: str, key: str) -> Path:
+        return self.folder / namespace / key[:2] / f"{key}.safetensors"
+
+
+def weights_digest(model: nn.Module, *settings: object) -> str:
+    """Return a digest of a model's weights, their dtypes, and the settings that decide what it makes of an input."""
+    digest = hashlib.sha256(repr(settings).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:32]

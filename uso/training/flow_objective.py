@@ -1,0 +1,218 @@
+"""Training of the USO network: base, LoRA and projector, any of them, by flow matching."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from manifests.records import Role
+from uso.checkpoint import load_base, load_lora, load_projector, save_diffusers, save_lora, save_projector
+from uso.contact_sheet import SheetRow, contact_sheet
+from uso.cost import TokenCounts, forward_flops, training_flops
+from uso.lora import has_lora, lora_rank, set_trainable
+from uso.network import USOTransformer
+from uso.packing import token_grid
+from uso.projector import StyleFeatures
+from uso.sampler import euler_sample, seeded_noise
+from uso.schedule import flow_times
+from uso.training.distributed import World
+from uso.training.draws import Draws, Reference
+from uso.training.encoding import Encoding
+from uso.training.flow import draw_time, flow_losses
+from uso.training.loader import Lookup, Sample
+from uso.training.objective import Example
+from uso.training.parallel import apply_parallelism
+from uso.training.recipe import Recipe
+from uso.velocity import Conditions
+
+LORA, PROJECTOR, BASE, PIPELINE = "dit_lora.safetensors", "projector.safetensors", "transformer", "pipeline"
+
+_SHEET_SEED = 3407
+
+
+class FlowObjective:
+    """Flow matching of a USO network on encoded samples.
+
+    A sample may lose its prompt, or one of its two references, by its draws; samples that lost the same go through
+    the network together, so nothing is padded or masked.
+    """
+
+    def __init__(self, recipe: Recipe, network: USOTransformer, encoding: Encoding, device: torch.device) -> None:
+        self.recipe = recipe
+        self.network = network
+        self.encoding = encoding
+        self.device = device
+        parts = recipe.train
+        set_trainable(network, base="base" in parts, lora="lora" in parts, projector="projector" in parts)
+        for parameter in network.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+        network.to(device).train()
+        self.parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        self.lookup: Lookup | None = encoding.lookup
+        style = recipe.data.slots.style
+        self.always_read: tuple[Role, ...] = (style,) if recipe.reward is not None and style is not None else ()
+        self._autocast = recipe.parallel.autocast
+
+    def prepare(self, samples: Sequence[Sample]) -> list[Example]:
+        """Return samples encoded, with noise, time and drop-outs of their pass."""
+        return [self._example(sample, self._dropped(sample.draws), None) for sample in samples]
+
+    def prepare_heldout(self, samples: Sequence[Sample], time: float) -> list[Example]:
+        """Return samples whole, at a time; noise follows from the sample alone."""
+        return [self._example(sample, None, time) for sample in samples]
+
+    def losses(self, examples: Sequence[Example]) -> Tensor:
+        """Return the flow-matching loss `[n]` of each example."""
+        clean, noise, times, conditions = self._stacked(examples)
+        with self.autocast():
+            return flow_losses(self.network, clean, noise, times, conditions, guidance=self.recipe.flow.guidance)
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Return the mixed precision that the recipe asks for, as a context."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast is not None)
+
+    def conditions(self, examples: Sequence[Example]) -> Conditions:
+        """Return the conditions of examples of one kind as one batch, on the device, in the frozen weights' dtype."""
+        stacked = Conditions.stack([example.conditions for example in examples if example.conditions is not None])
+        return stacked.to(self.device, getattr(torch, self.recipe.model.dtype))
+
+    def flops(self, example: Example) -> float:
+        """Return the operations of a training step, by the sums of `uso.cost`.
+
+        A projector alone counts as a LoRA of rank 0, since gradients flow back through all blocks to it; a base counts
+        three forward passes.
+        """
+        assert example.conditions is not None
+        rows, columns = token_grid(example.clean[None])
+        grids = [token_grid(content) for content in example.conditions.contents]
+        shape = self.network.shape
+        tokens = TokenCounts(
+            text=example.conditions.text.shape[1],
+            target=rows * columns,
+            content=sum(rows * columns for rows, columns in grids),
+            styles=len(example.conditions.styles),
+        )
+        if "base" in self.recipe.train:
+            return 3.0 * forward_flops(shape, tokens)
+        return training_flops(shape, tokens, lora_rank(self.network) or 0, self.recipe.parallel.checkpointing)
+
+    @torch.no_grad()
+    def draw(self, samples: Sequence[Sample], steps: int, guidance: float) -> Image.Image:
+        """Return a contact sheet: references, what is drawn for them, and the target that is held out."""
+        codec, slots = self.encoding.encoders.codec, self.recipe.data.slots
+        rows = []
+        for number, example in enumerate(self.prepare_heldout(samples, 0.5)):
+            height, width = token_grid(example.clean[None])
+            noise = seeded_noise([_SHEET_SEED + number], example.clean.shape[0], height, width).to(self.device)
+            times = flow_times(steps, height, width, self.recipe.flow.shift)
+            latent = euler_sample(self.network, noise, times, self.conditions([example]), guidance=guidance)
+            target = self.encoding.moments(example.sample, slots.target)[0]
+            pictures = [("drawn", codec.decode_images(latent)[0]), ("target", codec.decode_images(target)[0])]
+            given: list[tuple[str, Image.Image]] = []
+            if slots.content is not None:
+                content = self.encoding.moments(example.sample, slots.content)[0]
+                given.append(("content", codec.decode_images(content)[0]))
+            if slots.style is not None and slots.style in example.sample.images:
+                given.append(("style", Image.fromarray(example.sample.images[slots.style])))
+            rows.append(SheetRow(example.sample.prompt or "(empty prompt)", given, pictures))
+        return contact_sheet(rows, 112)
+
+    def parallelise(self, world: World) -> None:
+        """Apply the recipe's `parallel`; afterwards parameters may be shards."""
+        apply_parallelism(self.network, self.recipe.parallel, world)
+        self.parameters = {name: p for name, p in self.network.named_parameters() if p.requires_grad}
+
+    def write(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """Write LoRA and projector as in a USO release, and a base as a diffusers folder: what of them is trained."""
+        if "lora" in self.recipe.train:
+            save_lora(self.network, folder / LORA, state=weights)
+        if "projector" in self.recipe.train:
+            save_projector(self.network, folder / PROJECTOR, state=weights)
+        if "base" in self.recipe.train:
+            save_diffusers(self.network, folder / BASE, state=weights)
+
+    def read(self, folder: Path) -> None:
+        """Take over what `write` wrote, bit for bit."""
+        if "lora" in self.recipe.train:
+            load_lora(self.network, folder / LORA)
+        if "projector" in self.recipe.train:
+            load_projector(self.network, folder / PROJECTOR)
+        if "base" in self.recipe.train:
+            load_base(self.network, folder / BASE)
+
+    def export(
+        self,
+        out: Path,
+        weights: Mapping[str, Tensor],
+        samples: Sequence[Sample],  # noqa: ARG002 - the protocol's
+    ) -> list[Path]:
+        """Write what others load: a release's two files (with a frozen part as it was given), or a whole pipeline."""
+        if "base" in self.recipe.train:
+            target = out / PIPELINE
+            save_diffusers(self.network, target / BASE, state=weights)
+            self._copy_encoders(target)
+            return [target]
+        frozen = {name: tensor for name, tensor in self.network.state_dict().items() if name not in weights}
+        whole = {**frozen, **weights}
+        written = []
+        if has_lora(self.network):
+            save_lora(self.network, out / LORA, state=whole)
+            written.append(out / LORA)
+        if self.recipe.data.slots.style is not None:
+            save_projector(self.network, out / PROJECTOR, state=whole)
+            written.append(out / PROJECTOR)
+        return written
+
+    def _copy_encoders(self, target: Path) -> None:
+        """Put the encoders beside a base, so that the folder is a whole pipeline; hub names are left to the user."""
+        for part in ("text_encoder", "text_encoder_2", "vae"):
+            source = self.recipe.model.source(part) or ""
+            for given, name in (
+                (Path(source), part),
+                (_tokenizer(Path(source)), part.replace("text_encoder", "tokenizer")),
+            ):
+                if source and given.is_dir() and not (target / name).exists():
+                    shutil.copytree(given, target / name)
+
+    def _dropped(self, draws: Draws) -> Reference | None:
+        return draws.dropped_reference(self.recipe.data.reference_dropout)
+
+    def _example(self, sample: Sample, dropped: Reference | None, time: float | None) -> Example:
+        slots, flow = self.recipe.data.slots, self.recipe.flow
+        # A held-out sample is measured with the same noise whenever it is measured.
+        draws = sample.draws if time is None else replace(sample.draws, number=0)
+        mean, std = self.encoding.moments(sample, slots.target)
+        size = tuple(mean.shape[1:])
+        drawn = flow.latents == "sample" and time is None
+        clean = mean[0] + std[0] * draws.normal("target", size) if drawn else mean[0]
+        contents: tuple[Tensor, ...] = ()
+        if slots.content is not None and dropped != "content":
+            content, deviation = self.encoding.moments(sample, slots.content)
+            contents = (content + deviation * draws.normal("content", tuple(content.shape)) if drawn else content,)
+        styles: tuple[StyleFeatures, ...] = ()
+        if slots.style is not None and dropped != "style":
+            styles = (self.encoding.style(sample, slots.style),)
+        silent = time is None and draws.drops_prompt(self.recipe.data.prompt_dropout)
+        text, pooled = self.encoding.text("" if silent else sample.prompt)
+        if time is None:
+            time = draw_time(draws, flow.times, *token_grid(mean), flow.shift)
+        conditions = Conditions(text, pooled, contents, styles)
+        return Example(sample, dropped, clean, draws.normal("noise", size), time, conditions)
+
+    def _stacked(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor, Conditions]:
+        clean = torch.stack([example.clean for example in examples]).to(self.device)
+        noise = torch.stack([example.noise for example in examples]).to(self.device)
+        times = torch.tensor([example.time for example in examples], dtype=torch.float32, device=self.device)
+        return clean, noise, times, self.conditions(examples)
+
+
+def _tokenizer(encoder: Path) -> Path:
+    return encoder.parent / encoder.name.replace("text_encoder", "tokenizer")

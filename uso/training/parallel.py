@@ -1,0 +1,62 @@
+"""Checkpointing, compilation and sharding, applied to a network from outside, in this order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from uso.network import USOTransformer
+from uso.training.distributed import World
+from uso.training.recipe import ParallelSpec
+
+
+def apply_parallelism(network: USOTransformer, spec: ParallelSpec, world: World) -> None:
+    """Change how a network computes, in place: `checkpointing`, then `compile`, then `fsdp` (FSDP2).
+
+    Blocks are compiled one by one, since they repeat: each kind is compiled once. With `fsdp` each block's weights are
+    gathered when it runs and let go afterwards; optimizer state is sharded with them. Raises ValueError on `fsdp` in a
+    single process.
+    """
+    if spec.checkpointing:
+        network.enable_gradient_checkpointing()
+    if spec.compile:
+        network.compile_repeated_blocks(fullgraph=True)
+    if spec.mode == "fsdp":
+        if world.size == 1:
+            raise ValueError("parallel.mode: fsdp shards over several processes; start them with torchrun or --ray")
+        mesh = init_device_mesh(world.device.type, (world.size,))
+        blocks: list[Any] = [*network.transformer_blocks, *network.single_transformer_blocks]
+        for block in blocks:
+            fully_shard(block, mesh=mesh)
+        fully_shard(network, mesh=mesh)
+        for module in network.modules():
+            if isinstance(module, FSDPModule):
+                # A rank's loss is its share of the global batch's mean already, so gradients are added, not averaged.
+                module.set_gradient_divide_factor(1.0)
+                module.set_force_sum_reduction_for_comms(True)  # gloo has no scaled sum
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Return a tensor with all its shards; every rank must ask for it."""
+    full: Tensor = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return full.detach()
+
+
+def sharded_like(tensor: Tensor, model: Tensor) -> Tensor:
+    """Return a whole tensor sharded as another one is, and on its device."""
+    if isinstance(model, DTensor):
+        return distribute_tensor(tensor.to(model.device), model.device_mesh, model.placements)
+    return tensor.to(model.device)
+
+
+def clip_gradients(parameters: list[nn.Parameter], limit: float | None) -> float:
+    """Bound the norm over all gradients, and return what it was before; without a limit only measure it."""
+    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    if limit is not None:
+        torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+    return float(whole(norm))
