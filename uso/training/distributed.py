@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 _BUCKET_BYTES = 64 << 20
 
@@ -54,12 +55,15 @@ class World:
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace gradients by their sums over all ranks; a missing one counts as zero.
 
-        They travel in flat buckets, in one order on every rank.
+        They travel in flat buckets, in one order on every rank. Those of sharded parameters are left alone: they were
+        summed when they were scattered.
         """
         if self.size == 1:
             return
         bucket: list[Tensor] = []
         for parameter in parameters:
+            if isinstance(parameter, DTensor):
+                continue
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             bucket.append(parameter.grad)

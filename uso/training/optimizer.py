@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from uso.training.parallel import alike, sharded_like
 from uso.training.recipe import OptimizerSpec
 
 
@@ -28,11 +29,13 @@ def learning_rate(spec: OptimizerSpec, step: int, steps: int) -> float:
 
 def build_adamw(parameters: Mapping[str, nn.Parameter], spec: OptimizerSpec) -> torch.optim.AdamW:
     """Return AdamW over the parameters, fused. Matrices decay; vectors (biases, norms) do not."""
-    decayed = [parameter for parameter in parameters.values() if parameter.ndim > 1]
-    plain = [parameter for parameter in parameters.values() if parameter.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": spec.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    groups = [
+        {"params": part, "weight_decay": spec.weight_decay if decayed else 0.0}
+        for decayed in (True, False)
+        for part in alike(parameter for parameter in parameters.values() if (parameter.ndim > 1) is decayed)
+    ]
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
+        groups,
         lr=spec.learning_rate,
         betas=spec.betas,
         eps=spec.eps,
@@ -55,14 +58,14 @@ class Ema:
     def update(self, step: int) -> None:
         """Move towards the weights after the step of this number, counted from 0."""
         share = 1 - min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(
-            list(self.weights.values()), [parameter.detach() for parameter in self._parameters.values()], share
-        )
+        weights = [parameter.detach() for parameter in self._parameters.values()]
+        for means, now in zip(alike(self.weights.values()), alike(weights), strict=True):
+            torch._foreach_lerp_(means, now, share)
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
         """Take weights over from a checkpoint."""
         for name, tensor in self.weights.items():
-            tensor.copy_(weights[name])
+            tensor.copy_(sharded_like(weights[name], tensor))
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

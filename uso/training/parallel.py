@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
@@ -33,7 +35,9 @@ def apply_parallelism(network: USOTransformer, spec: ParallelSpec, world: World)
         blocks: list[Any] = [*network.transformer_blocks, *network.single_transformer_blocks]
         for block in blocks:
             fully_shard(block, mesh=mesh)
-        fully_shard(network, mesh=mesh)
+        # A micro-batch that lost its style reference leaves the projector without a gradient, on one rank and not on
+        # another. It is small: it stays whole on every rank, and its gradients are summed as replicated ones are.
+        fully_shard(network, mesh=mesh, ignored_params=set(network.feature_embedder.parameters()))
         for module in network.modules():
             if isinstance(module, FSDPModule):
                 # A rank's loss is its share of the global batch's mean already, so gradients are added, not averaged.
@@ -54,9 +58,24 @@ def sharded_like(tensor: Tensor, model: Tensor) -> Tensor:
     return tensor.to(model.device)
 
 
-def clip_gradients(parameters: list[nn.Parameter], limit: float | None) -> float:
-    """Bound the norm over all gradients, and return what it was before; without a limit only measure it."""
-    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    if limit is not None:
-        torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
-    return float(whole(norm))
+def alike(tensors: Iterable[Tensor]) -> list[list[Tensor]]:
+    """Return tensors in lists that one operation may take: shards apart from whole ones."""
+    given = list(tensors)
+    parts = [[t for t in given if isinstance(t, DTensor) is sharded] for sharded in (False, True)]
+    return [part for part in parts if part]
+
+
+def total_norm(tensors: Iterable[Tensor]) -> float:
+    """Return the norm over all tensors together, shards of other ranks included."""
+    return math.sqrt(sum(float(whole(torch.nn.utils.get_total_norm(part))) ** 2 for part in alike(tensors)))
+
+
+@torch.no_grad()
+def bound_norm(tensors: Sequence[Tensor], limit: float | None, weight: float = 1.0) -> float:
+    """Scale tensors down until their norm is at most `limit`, then by `weight`; return what the norm was before."""
+    norm = total_norm(tensors)
+    factor = weight * (1.0 if limit is None else min(1.0, limit / (norm + 1e-6)))
+    if factor != 1.0:
+        for part in alike(tensors):
+            torch._foreach_mul_(part, factor)
+    return norm

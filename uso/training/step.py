@@ -10,7 +10,7 @@ import torch
 from uso.training.distributed import World
 from uso.training.objective import Example, Objective, groups_of
 from uso.training.optimizer import build_adamw, learning_rate
-from uso.training.parallel import clip_gradients
+from uso.training.parallel import bound_norm
 from uso.training.recipe import Recipe
 from uso.training.style_reward import RewardFigures, StyleReward
 
@@ -49,7 +49,7 @@ class Stepper:
         """
         parameters = list(self.objective.parameters.values())
         loss = self.backward(examples, size)
-        norm = clip_gradients(parameters, self.recipe.optimizer.clip)
+        norm = bound_norm([p.grad for p in parameters if p.grad is not None], self.recipe.optimizer.clip)
         reward = None
         if self.reward is not None and self.reward.settings.applies(number):
             reward = self.reward.add(number, examples, places)
@@ -71,6 +71,5 @@ class Stepper:
             loss = self.objective.losses(group).sum() * share
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
-        if not self._shards:
-            self.world.sum_gradients(self.objective.parameters.values())
+        self.world.sum_gradients(self.objective.parameters.values())
         return float(total)

@@ -77,8 +77,7 @@ class StyleReward:
                 (losses.sum() * share).backward()  # type: ignore[no-untyped-call]
                 rewards += float(stats.rewards.sum()) * share
                 time = stats.time
-            if not shards:
-                self._world.sum_gradients(self._objective.parameters.values())
+            self._world.sum_gradients(self._objective.parameters.values())
         norm = self._gradients.merge(clip=self.settings.clip, weight=self.settings.weight * self.factor)
         return RewardFigures(self._world.sum([rewards])[0], norm, time)
 

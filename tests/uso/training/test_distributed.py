@@ -25,7 +25,7 @@ def run(recipe: Path, store: Store, out: Path, world: int, *overrides: str) -> N
         command = [*torchrun, *command[1:]]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": "."}
     done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, done.stderr[-8000:]
 
 
 def losses(out: Path) -> list[float]:

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
+
+from uso.training.parallel import bound_norm
 
 
 class RewardGradients:
@@ -50,10 +51,8 @@ class RewardGradients:
         after a sum over ranks it is the same on all of them.
         """
         own = [gradient for gradient in self._own if gradient is not None]
-        norm = _total_norm(own) if own else 0.0
-        if own and math.isfinite(norm):
-            bound = 1.0 if clip is None else min(1.0, clip / (norm + 1e-6))
-            torch._foreach_mul_(own, weight * bound)
+        norm = bound_norm(own, clip, weight)
+        if math.isfinite(norm):
             for parameter, gradient in zip(self._parameters, self._own, strict=True):
                 if gradient is not None:
                     parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
@@ -63,8 +62,3 @@ class RewardGradients:
     def _swap(self) -> None:
         for index, parameter in enumerate(self._parameters):
             self._own[index], parameter.grad = parameter.grad, self._own[index]
-
-
-def _total_norm(gradients: list[Tensor]) -> float:
-    norm = torch.nn.utils.get_total_norm(gradients)
-    return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
