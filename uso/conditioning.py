@@ -14,6 +14,7 @@ from torch import Tensor
 from uso.encoders import FrozenEncoder
 from uso.images import CONTENT_LONG_SIDE, fit_content
 from uso.latents import LatentCodec
+from uso.nano.vision import NanoVision
 from uso.projector import StyleFeatures
 from uso.tasks import SampleRequest
 from uso.text import CLIPTextEncoder, T5Encoder
@@ -35,7 +36,7 @@ class Encoders:
     t5: Callable[[], T5Encoder]
     clip: Callable[[], CLIPTextEncoder]
     codec: Callable[[], LatentCodec]
-    vision: Callable[[], VisionTower] | None = None
+    vision: Callable[[], VisionTower | NanoVision] | None = None
 
 
 def encode_requests(
@@ -75,7 +76,7 @@ def encode_requests(
     # Loaded even without a content reference: images that cannot be decoded should not be drawn first.
     latents = _encode_each(encoders.codec(), encode_content, contents)
 
-    def encode_style(tower: VisionTower, path: Path) -> StyleFeatures:
+    def encode_style(tower: VisionTower | NanoVision, path: Path) -> StyleFeatures:
         return StyleFeatures(*(level.cpu() for level in tower.encode([open_image(path)])))
 
     features: dict[Path, StyleFeatures] = {}

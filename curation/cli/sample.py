@@ -81,7 +81,9 @@ def sample(
     t5: Annotated[str | None, typer.Option(help="T5 encoder: folder or hub name, `name//subfolder`.")] = None,
     clip: Annotated[str | None, typer.Option(help="CLIP text encoder: folder or hub name.")] = None,
     vae: Annotated[str | None, typer.Option(help="Autoencoder: folder or hub name.")] = None,
-    vision: Annotated[str, typer.Option(help="Vision tower: folder or hub name.")] = "google/siglip-so400m-patch14-384",
+    vision: Annotated[
+        str, typer.Option(help="Vision tower: folder, hub name, or `nano`.")
+    ] = "google/siglip-so400m-patch14-384",
     style_layers: Annotated[
         str, typer.Option(help="Hidden states that the projector reads, highest first.")
     ] = "-2,-11,-20",
@@ -145,9 +147,10 @@ def _weights(
         if not pipeline.is_dir():
             raise fail(f"--pipeline {pipeline}: no such folder")
         base = base or pipeline / "transformer"
+        # In the nano family one text encoder serves for both.
+        tokens = "text_encoder_2" if (pipeline / "text_encoder_2").is_dir() else "text_encoder"
         t5, clip, vae = (
-            given or str(pipeline / folder)
-            for given, folder in ((t5, "text_encoder_2"), (clip, "text_encoder"), (vae, "vae"))
+            given or str(pipeline / folder) for given, folder in ((t5, tokens), (clip, "text_encoder"), (vae, "vae"))
         )
     if base is None or t5 is None or clip is None or vae is None:
         given = {"--base": base, "--t5": t5, "--clip": clip, "--vae": vae}
@@ -204,7 +207,7 @@ def _encoders(weights: Weights, dtype: Dtype, device: str, text_length: int) -> 
     from uso.conditioning import Encoders
     from uso.latents import LatentCodec
     from uso.text import CLIPTextEncoder, T5Encoder
-    from uso.vision import VisionTower
+    from uso.vision import load_vision
 
     chosen = getattr(torch, dtype.value)
     try:
@@ -215,7 +218,7 @@ def _encoders(weights: Weights, dtype: Dtype, device: str, text_length: int) -> 
         t5=lambda: T5Encoder.load(weights.t5, dtype=chosen, device=device, length=text_length),
         clip=lambda: CLIPTextEncoder.load(weights.clip, dtype=chosen, device=device),
         codec=lambda: LatentCodec.load(weights.vae, dtype=chosen, device=device),
-        vision=lambda: VisionTower.load(weights.vision, dtype=chosen, device=device, layers=weights.style_layers),
+        vision=lambda: load_vision(weights.vision, dtype=chosen, device=device, layers=weights.style_layers),
     )
 
 
