@@ -71,13 +71,20 @@ class FlowObjective:
 
     def losses(self, examples: Sequence[Example]) -> Tensor:
         """Return the flow-matching loss `[n]` of each example."""
-        clean, noise, times, conditions = self._stacked(examples)
+        clean, noise, times, conditions = self.stacked(examples)
         with self.autocast():
             return flow_losses(self.network, clean, noise, times, conditions, guidance=self.recipe.flow.guidance)
 
     def autocast(self) -> AbstractContextManager[None]:
         """Return the mixed precision that the recipe asks for, as a context."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast is not None)
+
+    def stacked(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor, Conditions]:
+        """Return clean latents, noise, times and conditions of examples of one kind, as one batch on the device."""
+        clean = torch.stack([example.clean for example in examples]).to(self.device)
+        noise = torch.stack([example.noise for example in examples]).to(self.device)
+        times = torch.tensor([example.time for example in examples], dtype=torch.float32, device=self.device)
+        return clean, noise, times, self.conditions(examples)
 
     def conditions(self, examples: Sequence[Example]) -> Conditions:
         """Return the conditions of examples of one kind as one batch, on the device, in the frozen weights' dtype."""
@@ -173,14 +180,15 @@ class FlowObjective:
 
     def _copy_encoders(self, target: Path) -> None:
         """Put the encoders beside a base, so that the folder is a whole pipeline; hub names are left to the user."""
+        copied: set[Path] = set()
         for part in ("text_encoder", "text_encoder_2", "vae"):
-            source = self.recipe.model.source(part) or ""
-            for given, name in (
-                (Path(source), part),
-                (_tokenizer(Path(source)), part.replace("text_encoder", "tokenizer")),
-            ):
-                if source and given.is_dir() and not (target / name).exists():
+            source = Path(self.recipe.model.source(part) or "")
+            tokenizer = source.name.replace("text_encoder", "tokenizer")
+            beside = {source: part, source.parent / tokenizer: part.replace("text_encoder", "tokenizer")}
+            for given, name in beside.items():
+                if given.is_dir() and given not in copied and not (target / name).exists():
                     shutil.copytree(given, target / name)
+                copied.add(given)
 
     def _dropped(self, draws: Draws) -> Reference | None:
         return draws.dropped_reference(self.recipe.data.reference_dropout)
@@ -206,13 +214,3 @@ class FlowObjective:
             time = draw_time(draws, flow.times, *token_grid(mean), flow.shift)
         conditions = Conditions(text, pooled, contents, styles)
         return Example(sample, dropped, clean, draws.normal("noise", size), time, conditions)
-
-    def _stacked(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor, Conditions]:
-        clean = torch.stack([example.clean for example in examples]).to(self.device)
-        noise = torch.stack([example.noise for example in examples]).to(self.device)
-        times = torch.tensor([example.time for example in examples], dtype=torch.float32, device=self.device)
-        return clean, noise, times, self.conditions(examples)
-
-
-def _tokenizer(encoder: Path) -> Path:
-    return encoder.parent / encoder.name.replace("text_encoder", "tokenizer")

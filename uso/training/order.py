@@ -118,8 +118,8 @@ class Order:
         starts = np.cumsum(sizes) - sizes
         rows = np.concatenate([np.arange(starts[shard], starts[shard] + sizes[shard]) for shard in shards])
         block = np.arange(len(rows)) // self.window
-        mixed: Rows = rows[np.lexsort((_mix(key ^ rows.astype(np.uint64)), block))]
-        return mixed + self._starts[source]
+        mixed: Rows = self._starts[source] + rows[np.lexsort((_mix(key ^ rows.astype(np.uint64)), block))]
+        return mixed
 
     def _lay_stream(self, epoch: int) -> tuple[Rows, Rows]:
         """Return (rows, passes) that enter in an epoch, sources spread evenly among each other."""

@@ -110,13 +110,21 @@ class ModelSpec(Keys):
     dtype: Literal["float32", "bfloat16"] = Field(default="float32", description="Of all frozen weights.")
 
     def source(self, part: Literal["transformer", "text_encoder_2", "text_encoder", "vae"]) -> str | None:
-        """Return the source of a part: its own, or the pipeline's."""
+        """Return the source of a part: its own, or the pipeline's.
+
+        In a folder without `text_encoder_2` the one text encoder serves for both, as in the nano family.
+        """
         own = {"transformer": self.base, "text_encoder_2": self.t5, "text_encoder": self.clip, "vae": self.vae}[part]
         if own is not None:
             return str(own)
         if self.pipeline is None:
             return None
-        return str(Path(self.pipeline) / part) if Path(self.pipeline).is_dir() else f"{self.pipeline}//{part}"
+        folder = Path(self.pipeline)
+        if not folder.is_dir():
+            return f"{self.pipeline}//{part}"
+        if part == "text_encoder_2" and not (folder / part).is_dir():
+            part = "text_encoder"
+        return str(folder / part)
 
 
 class StoreSpec(Keys):
