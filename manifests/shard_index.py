@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -38,8 +39,8 @@ class ShardIndex:
             self._samples: dict[str, tuple[tuple[str, ...], bytes]] = {}
             for sample in parsed["samples"]:
                 members = sample["members"]
-                names = tuple(member["name"] for member in members)
-                packed = [_PACKED.pack(m["offset"], m["size"], bytes.fromhex(m["sha256"])) for m in members]
+                names = tuple(sys.intern(member["name"]) for member in members)
+                packed = [_PACKED.pack(m["offset"], m["size"], _digest(m["sha256"])) for m in members]
                 self._samples[sample["key"]] = (shapes.setdefault(names, names), b"".join(packed))
         except (ValueError, KeyError, TypeError, struct.error) as error:
             raise ValueError(f"{name}: is not the index of a shard ({type(error).__name__}: {error})") from error
@@ -52,6 +53,13 @@ class ShardIndex:
         names, packed = self._samples.get(key, ((), b""))
         places = _PACKED.iter_unpack(packed)
         return {n: MemberPlace(offset, size, sha.hex()) for n, (offset, size, sha) in zip(names, places, strict=True)}
+
+
+def _digest(text: str) -> bytes:
+    digest = bytes.fromhex(text)
+    if len(digest) != 32:
+        raise ValueError(f"{text!r} is no sha256")
+    return digest
 
 
 class ShardIndexes:

@@ -39,10 +39,13 @@ class Snapshot:
     """What stands for every row of the version: see `_digest`."""
 
     def __init__(self, root: str | Path, version: int | None = None) -> None:
-        """Open a store at a version, or at the newest. Raises SnapshotError where there is none."""
-        self.files = open_files(root)
+        """Open a store at a version, or at the newest. Raises SnapshotError where it, or that version, is not there."""
+        try:
+            self.files = open_files(root)
+            self._options = delta_options(root)
+        except (ImportError, OSError) as error:
+            raise SnapshotError(str(error)) from None
         self.root = self.files.root
-        self._options = delta_options(root)
         self._indexes = ShardIndexes(self.files)
         self._triplets = self._open("triplets", version)
         self.version = self._triplets.version()
@@ -189,7 +192,8 @@ class Snapshot:
 
 
 def _query(table: DeltaTable, sql: str) -> pa.Table:
-    return pa.table(QueryBuilder().register("triplets", table).execute(sql).read_all())
+    """Run SQL on a table. It is pyarrow that pulls the rows: the reader's own `read_all` stops all other threads."""
+    return pa.RecordBatchReader.from_stream(QueryBuilder().register("triplets", table).execute(sql)).read_all()
 
 
 def _log(name: str, version: int) -> str:

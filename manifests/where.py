@@ -25,7 +25,8 @@ def condition(where: str) -> str:
     """Return a checked `where` as a condition that is true or false, never null.
 
     deltalake 1.6 loses the `null` of `accepted and null` on the way from the query to its table, and so keeps every
-    row; what stands inside of a `case` never takes that way. The line breaks end a comment that the filter may close with.
+    row; what stands inside of a `case` never takes that way. The line breaks end a comment with which the filter
+    may close.
     """
     return f"case when\n{where}\nthen true else false end"
 
