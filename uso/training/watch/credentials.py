@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_USER = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?:[^/?#\s]*@|[^/?#@\s:]+:(?!\d+(?:/|$|\s))[^@\s]*@)", re.IGNORECASE)
+_USER = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?:[^/?#\s]*@|[^/?#@\s:]+:(?!\d+(?:/|$|\s))[^@\s]*@)", re.IGNORECASE
+)
 """A scheme and what stands before the host: up to the last @ of the authority, or a secret that has slashes in it."""
 
 

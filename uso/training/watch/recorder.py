@@ -36,8 +36,9 @@ class Recorder:
     """Records a run below `out`; made on rank 0 only.
 
     `run` holds the facts of the run (recipe, data versions, code version), of which credentials in addresses are left
-    out. `resume_step` is the step of the checkpoint that is resumed from, and None for a new run. What was recorded past
-    it will come again and is removed first, so that every curve has each step once; a new run starts with empty curves.
+    out. `resume_step` is the step of the checkpoint that is resumed from, and None for a new run. What was recorded
+    past it will come again and is removed first, so that every curve has each step once; a new run starts with empty
+    curves.
     """
 
     def __init__(self, out: Path, run: Mapping[str, object], resume_step: int | None) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 
 class TensorBoardSink:
-    """Writes scalars and pictures below a folder; on resumption TensorBoard is told to forget what lies past the step."""
+    """Writes scalars and pictures below a folder; on resumption TensorBoard is told to forget what is past the step."""
 
     def __init__(self, folder: Path, resume_step: int | None) -> None:
         from torch.utils.tensorboard.writer import SummaryWriter
