@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from uso.training.chain import Order, run_order
-from uso.training.run import Outcome
+from uso.training.run import Outcome, read_outcome
+from uso.training.watch.bar import TrainingBar
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ def train_on_ray(order: Order, workers: RayWorkers) -> Outcome:
     if ours:
         options: dict[str, Any] = {"address": workers.address or "local", "logging_level": logging.ERROR}
         if workers.address is None:
-            options |= {"num_cpus": workers.count * workers.cpus + 1, "include_dashboard": False}
+            # Ray Train's own watch over its workers asks the dashboard's state service.
+            options |= {"num_cpus": workers.count * workers.cpus + 1, "include_dashboard": True}
         ray.init(**options)
     try:
         trainer = TorchTrainer(
@@ -53,13 +58,23 @@ def train_on_ray(order: Order, workers: RayWorkers) -> Outcome:
             ),
             run_config=RunConfig(name=order.out.name, storage_path=str((settled.out / "ray").resolve())),
         )
-        result = trainer.fit()
+        trainer.fit()
+    except ray.train.TrainingFailedError as error:
+        raise RuntimeError(f"training on Ray failed: {_cause(error)}") from error
     finally:
         if ours:
             ray.shutdown()
-    if result.error is not None:
-        raise RuntimeError(f"training on Ray failed: {result.error}")
-    return Outcome(**{**result.metrics["outcome"]})
+    outcome = read_outcome(order.out)
+    if outcome is None:
+        raise RuntimeError(f"{order.out}: the workers left no outcome; is the folder the same on every node?")
+    return outcome
+
+
+def _cause(error: Exception) -> str:
+    """Return the line of a worker's traceback that names what went wrong."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    named = [line for line in lines if re.match(r"\w+(\.\w+)*(Error|Exception|Interrupt)\b", line)]
+    return named[-1] if named else str(error)
 
 
 def _work(config: dict[str, Any]) -> None:
@@ -75,5 +90,6 @@ def _work(config: dict[str, Any]) -> None:
     os.environ.setdefault("RANK", str(context.get_world_rank()))
     os.environ.setdefault("WORLD_SIZE", str(context.get_world_size()))
     os.environ.setdefault("LOCAL_RANK", str(context.get_local_rank()))
-    outcome = run_order(config["order"], join())
-    ray.train.report({"outcome": vars(outcome)})
+    world = join()
+    with TrainingBar(Console(stderr=True), enabled=world.leads) as bar:
+        run_order(config["order"], world, bar)

@@ -9,7 +9,7 @@ from pathlib import Path
 from uso.training.distributed import World
 from uso.training.load_recipe import load_recipe
 from uso.training.recipe import Recipe
-from uso.training.run import FINISHED, Outcome, Progress, newest_checkpoint, train
+from uso.training.run import Outcome, Progress, newest_checkpoint, read_outcome, train
 
 LATEST = "latest"
 
@@ -58,7 +58,8 @@ def missing_needs(recipe: Recipe, stores: Sequence[str]) -> list[Order]:
     """Return the runs that a recipe builds on and that are not finished, innermost first."""
     orders: list[Order] = []
     for need in recipe.needs:
-        if (need.out / FINISHED).is_file():
+        ended = read_outcome(need.out)
+        if ended is not None and ended.ending == "finished":
             continue
         order = Order(need.recipe, need.out, tuple(stores), resume=LATEST)
         orders += [*missing_needs(order.load(), stores), order]

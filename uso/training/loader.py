@@ -161,6 +161,8 @@ class SampleReader:
                         raise ValueError(f"the bytes of its {role} image are not the manifest's (another sha256)")
                 self._verified[row] = not encoded
             images = {role: self._cut(decode(members[role]), entry, role) for role in wanted}
+        except (ConnectionError, PermissionError):
+            raise  # the store is away, which is no fault of the sample
         except (OSError, ValueError) as error:
             raise DamagedSampleError(entry, snapshot.root, str(error)) from error
         prompt = members["txt"].decode() if self.catalog.prompt is None else self.catalog.prompt.format(**entry.fields)

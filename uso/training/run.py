@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,10 +47,11 @@ from uso.training.style_reward import StyleReward
 from uso.training.tally import Tally
 from uso.training.versions import versions
 from uso.training.watch.recorder import Recorder
+from uso.training.watch.report import write_report
 
 Ending = Literal["finished", "interrupted", "stopped"]
 
-RECIPE, SKIPPED, FINISHED = "recipe.yaml", "skipped.jsonl", "finished.json"
+RECIPE, SKIPPED, OUTCOME = "recipe.yaml", "skipped.jsonl", "outcome.json"
 
 _FREE = ("name", "steps", "needs", "parallel", "checkpoints", "watch")
 """Keys of a recipe that may change between a run and its resumption; `data` has free ones of its own."""
@@ -78,6 +79,16 @@ class Outcome:
     step: int
     exported: tuple[Path, ...] = ()
     reason: str = ""
+
+
+def read_outcome(out: Path) -> Outcome | None:
+    """Return how the run in a folder ended last, None while it has not."""
+    try:
+        told = json.loads((out / OUTCOME).read_text())
+    except FileNotFoundError:
+        return None
+    exported = tuple(out / path for path in told.pop("exported"))
+    return Outcome(**told, exported=exported)
 
 
 def train(
@@ -170,7 +181,8 @@ class Run:
     def go(self, stop: StopSignal) -> Outcome:
         """Take steps until the last one, or until asked to stop."""
         recipe, watch = self.recipe, self.recipe.watch
-        tally = Tally(self.world, self.objective, autocast=recipe.parallel.autocast is not None)
+        halved = "bfloat16" in (recipe.parallel.autocast, recipe.model.dtype)
+        tally = Tally(self.world, self.objective, torch.bfloat16 if halved else torch.float32)
         if self.step == 0:
             self._measure()
         batches = self.loader.batches(self.position)
@@ -204,8 +216,8 @@ class Run:
         if saved != self.step or not checkpoints(self.out):
             self.save()
         if ending != "finished":
-            return Outcome(ending, self.step, reason=reason)
-        return Outcome(ending, self.step, self._export())
+            return self._ended(Outcome(ending, self.step, reason=reason))
+        return self._ended(Outcome(ending, self.step, self._export()))
 
     def save(self) -> Path:
         """Write a checkpoint of the run as it stands; every rank must ask, the first one writes."""
@@ -229,9 +241,10 @@ class Run:
         return path
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close what is open, and write the report as things stand."""
         if self.recorder is not None:
             self.recorder.close()
+            write_report(self.out)
 
     def _whole(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: whole(tensor).cpu() for name, tensor in tensors.items()}
@@ -274,6 +287,8 @@ class Run:
                 picture = self.objective.draw(self._shown, watch.grids.steps, watch.grids.guidance)
                 if self.recorder is not None:
                     self.recorder.image(self.step, "heldout", picture)
+        if self.recorder is not None and any(due):
+            write_report(self.out)
         return self._judge(values)
 
     def _judge(self, values: Mapping[str, float]) -> str:
@@ -294,10 +309,16 @@ class Run:
         written: list[Path] = []
         if self.world.leads:
             written = self.objective.export(self.out, weights, self._shown)
-            done = {"step": self.step, "exported": [str(path.relative_to(self.out)) for path in written]}
-            (self.out / FINISHED).write_text(json.dumps(done, indent=1) + "\n")
         self.world.barrier()
         return tuple(written)
+
+    def _ended(self, outcome: Outcome) -> Outcome:
+        if self.world.leads:
+            told = asdict(outcome) | {"exported": [str(path.relative_to(self.out)) for path in outcome.exported]}
+            draft = self.out / f".{OUTCOME}"
+            draft.write_text(json.dumps(told, indent=1) + "\n")
+            draft.replace(self.out / OUTCOME)
+        return outcome
 
     def _note_damaged(self, batch: Batch) -> None:
         if batch.damaged:
@@ -310,6 +331,7 @@ class Run:
 
     def _write_record(self, *, resumed: bool) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
+        (self.out / OUTCOME).unlink(missing_ok=True)
         (self.out / RECIPE).write_text(yaml.safe_dump(self.recipe.model_dump(mode="json"), sort_keys=False))
         if not resumed:
             record_samples(self.catalog, self.loader.order, self.out / RECORD)

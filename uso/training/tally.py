@@ -17,13 +17,13 @@ class Tally:
 
     `train/data_wait_share` is the share of the time that the rank waited for samples. `train/mfu` is the operations
     that the model needs, by `uso.cost`, over what the devices could do in the time; it is left out where nothing counts
-    them.
+    them. `dtype` is that of the matrix products.
     """
 
-    def __init__(self, world: World, objective: Objective, *, autocast: bool) -> None:
+    def __init__(self, world: World, objective: Objective, dtype: torch.dtype) -> None:
         self._world = world
         self._objective = objective
-        self._dtype = torch.bfloat16 if autocast else torch.float32
+        self._dtype = dtype
         self._peak: float | None = None
         self._clear()
 
