@@ -143,6 +143,13 @@ class SlotSpec(Keys):
     content: Role | None = "content"
     style: Role | None = "style"
 
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        used = [role for role in (self.target, self.content, self.style) if role is not None]
+        if len(set(used)) < len(used):
+            raise ValueError(f"slots: each image of a triplet can take one place, not two ({', '.join(used)})")
+        return self
+
     def slots(self) -> Slots:
         """Return the slots as the catalog takes them."""
         return Slots(self.target, self.content, self.style)

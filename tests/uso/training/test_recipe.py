@@ -1,0 +1,105 @@
+"""Recipes: ready ones are valid and have the paper's numbers, faults are named with their mend before any work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from manifests.yaml_file import YamlError
+from tests.uso.training.conftest import tiny_file
+from uso.lora import add_lora, set_trainable
+from uso.network import empty_network
+from uso.presets import PRESETS
+from uso.training.load_recipe import load_recipe
+from uso.training.optimizer import learning_rate
+from uso.training.recipe import OptimizerSpec
+
+READY = sorted(Path("jobs/train").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", READY, ids=lambda path: path.stem)
+def test_a_ready_recipe_is_valid(path: Path) -> None:
+    recipe = load_recipe(path, (), ["somewhere"])
+    assert recipe.name == path.stem
+    assert all(need.recipe in READY for need in recipe.needs)
+
+
+def test_the_stages_have_the_papers_numbers() -> None:
+    one, two, joint = (
+        load_recipe(Path(f"jobs/train/uso-{name}.yaml"), (), ["s"]) for name in ("stage1", "stage2", "joint")
+    )
+    assert (one.steps, one.batch.size, one.data.side, one.train) == (23_000, 16, 768, ("projector",))
+    assert (two.steps, two.batch.size, two.data.side, two.train) == (21_000, 64, 1024, ("lora",))
+    assert one.optimizer.learning_rate == two.optimizer.learning_rate == 8e-5
+    assert one.reward is not None
+    assert two.reward is not None
+    assert (one.reward.start, two.reward.start) == (16_000, 18_000)
+    assert joint.train == ("projector", "lora")
+    assert joint.data.reference_dropout == 0.25
+    for recipe in (one, two, joint):
+        assert recipe.data.prompt_dropout == 0.1
+        assert recipe.flow.guidance == 1
+        assert recipe.model.lora_rank == 128
+        assert recipe.model.style.shape() == PRESETS["flux-dev"].style
+
+
+def test_at_full_size_a_stage_trains_what_the_release_holds() -> None:
+    network = empty_network(PRESETS["flux-dev"])
+    with torch.device("meta"):
+        add_lora(network, 128)
+    set_trainable(network, lora=True)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    assert len(trained) == 304
+    set_trainable(network, projector=True)
+    assert sum(1 for parameter in network.parameters() if parameter.requires_grad) == 18
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("steps=0", "steps"),
+        ("train=[lorra]", "train"),
+        ("train=[autoencoder, lora]", "trained alone"),
+        ("model.pipeline=null", "fresh"),
+        ("model.vision=null", "model.vision"),
+        ("data.slots.style=null", "data.slots.style"),
+        ("data.slots.content=target", "slots"),
+        ("data.reference_dropout=1.5", "data.reference_dropout"),
+        ("data.side=100", "data.side"),
+        ("data.prompt={subject!r}", "data.prompt"),
+        ("batch.size=none", "batch.size"),
+        ("optimizer.learning_rat=1", "unknown key; see docs/training.md"),
+        ("reward={start: 0, scorer: {kind: csd}}", "weights"),
+        ("steps", "--set steps"),
+    ],
+)
+def test_a_fault_is_named_by_its_key(tmp_path: Path, pipeline: Path, override: str, told: str) -> None:
+    path = tiny_file(tmp_path, pipeline)
+    extra = ("train=[projector]",) if "slots.style" in override else ()
+    with pytest.raises(YamlError) as caught:
+        load_recipe(path, (*extra, override), ["store"])
+    assert told in str(caught.value)
+
+
+def test_without_a_store_there_is_nothing_to_train_on(tmp_path: Path, pipeline: Path) -> None:
+    with pytest.raises(YamlError, match="--data"):
+        load_recipe(tiny_file(tmp_path, pipeline))
+
+
+def test_a_store_can_be_pinned_on_the_command_line(tmp_path: Path, pipeline: Path) -> None:
+    recipe = load_recipe(tiny_file(tmp_path, pipeline), (), ["runs/demo@7", "s3://bucket/store"])
+    assert [(store.path, store.version) for store in recipe.data.stores] == [
+        ("runs/demo", 7),
+        ("s3://bucket/store", None),
+    ]
+
+
+def test_the_learning_rate_rises_stays_or_falls_as_asked() -> None:
+    rising = OptimizerSpec(learning_rate=1.0, warmup=4, schedule="cosine", final=0.1)
+    assert [learning_rate(rising, step, 104) for step in range(4)] == [0.25, 0.5, 0.75, 1.0]
+    assert learning_rate(rising, 54, 104) == pytest.approx(0.55)
+    assert learning_rate(rising, 104, 104) == pytest.approx(0.1)
+    assert learning_rate(OptimizerSpec(learning_rate=1.0, schedule="linear"), 25, 100) == pytest.approx(0.75)
+    assert learning_rate(OptimizerSpec(learning_rate=1.0), 99, 100) == 1.0
