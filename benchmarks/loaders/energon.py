@@ -1,7 +1,7 @@
 """megatron-energon: the store's tars with its own index beside them, and a loader whose state can be saved.
 
 As its documents advise: `prepare_dataset`, a crude dataset with a cooker, a shuffle buffer, `get_savable_loader`, the
-state saved on each rank and rearranged by `energon checkpoint redist` for another number of ranks. It promises the
+state saved on each rank and dealt out anew for another number of ranks (`energon checkpoint redist`). It promises the
 same global batches only while micro-batch x ranks x workers stays what it was ("Reproducible Scaling").
 """
 
@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from click.testing import CliRunner
 from megatron.energon import (
     Cooker,
     DefaultTaskEncoder,
@@ -26,7 +24,7 @@ from megatron.energon import (
     stateless,
 )
 from megatron.energon.flavors import BaseWebdatasetFactory
-from megatron.energon.tools.checkpoint import command_redist
+from megatron.energon.savable_loader import SavableDataLoaderState
 
 from loaders.contract import Place
 from loaders.convert import train_shards
@@ -116,19 +114,19 @@ class Energon:
     def state(self) -> Any:
         return self._loader.save_state_rank()
 
-    def _own(self, states: Sequence[Any]) -> Any:
-        """Return this rank's state, after its own command has dealt the workers' states out anew."""
-        if len(states) == self._place.world:
-            return states[self._place.rank]
-        with TemporaryDirectory() as folder:
-            files = [f"{folder}/state_rank{rank}.pt" for rank in range(len(states))]
-            for file, state in zip(files, states, strict=True):
-                torch.save(state, file)
-            command = [*files, f"{folder}/new", "--new-world-size", str(self._place.world)]
-            done = CliRunner().invoke(command_redist, command, catch_exceptions=False)
-            if done.exit_code:
-                raise ValueError(done.output)
-            return torch.load(f"{folder}/new/state_rank{self._place.rank}.pt", weights_only=False)
+    def _own(self, states: Sequence[SavableDataLoaderState]) -> SavableDataLoaderState:
+        """Return this rank's state, the workers' states dealt out anew where the number of ranks is another.
+
+        By the rule of `energon checkpoint redist`; the command itself cannot read the single file of a single rank.
+        """
+        place = self._place
+        if len(states) == place.world:
+            return states[place.rank]
+        workers = [each for state in states for each in state.worker_states]
+        if len(workers) != place.world * place.workers:
+            raise ValueError(f"{len(workers)} workers' states cannot be dealt out to {place.world} x {place.workers}")
+        own = workers[place.rank * place.workers :][: place.workers]
+        return SavableDataLoaderState(own, next_worker_id=0, micro_batch_size=states[0].micro_batch_size)
 
 
 def _join(parts: Sequence[Batch]) -> Batch:

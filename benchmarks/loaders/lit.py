@@ -36,7 +36,7 @@ def start(data: Path, store: Path, place: Place) -> Lit:  # noqa: ARG001
     return Lit(data, place)
 
 
-def state_at(step: int, saved: Any, store: Path, samples: int, batch: int) -> Any:
+def state_at(step: int, saved: Any, store: Path, samples: int, batch: int) -> Any:  # noqa: ARG001
     """Return the state after a step: that of an early one with its counters set."""
     epoch, batches = divmod(step, samples // batch)
     used = {"current_epoch": epoch + 1, "num_samples_yielded": batches * batch}

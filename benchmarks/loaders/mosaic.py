@@ -31,7 +31,7 @@ def start(data: Path, store: Path, place: Place) -> Mosaic:  # noqa: ARG001
     return Mosaic(data, place)
 
 
-def state_at(step: int, saved: Any, store: Path, samples: int, batch: int) -> dict[str, Any]:
+def state_at(step: int, saved: Any, store: Path, samples: int, batch: int) -> dict[str, Any]:  # noqa: ARG001
     epoch, batches = divmod(step, samples // batch)
     return {**saved, "epoch": epoch, "sample_in_epoch": batches * batch}
 
