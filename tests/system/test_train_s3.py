@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -57,5 +58,4 @@ def test_a_server_that_goes_away_stops_the_run_and_blames_no_sample(
     server.process.kill()
     server.process.wait()
     with pytest.raises(OSError, match="s3://away/curated"):
-        for _ in range(20):
-            next(batches)
+        list(islice(batches, 20))

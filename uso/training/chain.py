@@ -9,7 +9,7 @@ from pathlib import Path
 from uso.training.distributed import World
 from uso.training.load_recipe import load_recipe
 from uso.training.recipe import Recipe
-from uso.training.run import Outcome, Progress, newest_checkpoint, read_outcome, train
+from uso.training.run import Outcome, Progress, catalog_of, newest_checkpoint, read_outcome, train
 
 LATEST = "latest"
 
@@ -69,6 +69,7 @@ def missing_needs(recipe: Recipe, stores: Sequence[str]) -> list[Order]:
 def run_order(order: Order, world: World, show: Show | None = None) -> Outcome:
     """Train what the order asks for, and before it what it builds on. Raises ValueError before any work starts."""
     recipe, checkpoint = order.load(), order.checkpoint()
+    catalog_of(recipe, "train")  # stores and filters are checked before the first of several runs begins
     for need in missing_needs(recipe, order.stores):
         inner = need.load()
         outcome = _train(inner, need.out, world, need.checkpoint(), show)

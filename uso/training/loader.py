@@ -232,32 +232,39 @@ class TripletLoader:
     def _ask(self, pool: ThreadPoolExecutor, position: Position) -> _Ordered:
         plan = self.order.at(position)
         mine = slice_of(plan, self.rank, self.world)
-        rows, passes = plan.rows[mine].tolist(), plan.passes[mine].tolist()
-        futures = [pool.submit(self._reader.read, *place) for place in zip(rows, passes, strict=True)]
-        return _Ordered(position, self.order.after(position), len(plan.rows), mine.start, futures)
+        places = list(zip(plan.rows[mine].tolist(), plan.passes[mine].tolist(), strict=True))
+        # A part for each thread, rather than a task for each sample: threads then seldom wait for Python's lock.
+        size = max(1, -(-len(places) // self.settings.workers))
+        parts = [pool.submit(self._read, places[start : start + size]) for start in range(0, len(places), size)]
+        return _Ordered(position, self.order.after(position), len(plan.rows), mine.start, parts)
 
-    def _collect(self, ordered: _Ordered) -> Batch:
-        samples, places, damaged = [], [], []
-        for place, future in enumerate(ordered.futures, start=ordered.first):
+    def _read(self, places: Sequence[tuple[int, int]]) -> list[Sample | DamagedSampleError]:
+        found: list[Sample | DamagedSampleError] = []
+        for row, number in places:
             try:
-                samples.append(future.result())
-                places.append(place)
+                found.append(self._reader.read(row, number))
             except DamagedSampleError as error:
                 if self.settings.on_error == "raise":
                     raise
-                damaged.append(error)
-        return Batch(samples, places, ordered.size, ordered.position, ordered.following, damaged)
+                found.append(error)
+        return found
+
+    def _collect(self, ordered: _Ordered) -> Batch:
+        found = [sample for part in ordered.parts for sample in part.result()]
+        samples = {place: one for place, one in enumerate(found, start=ordered.first) if isinstance(one, Sample)}
+        damaged = [one for one in found if isinstance(one, DamagedSampleError)]
+        return Batch(list(samples.values()), list(samples), ordered.size, ordered.position, ordered.following, damaged)
 
 
 @dataclass(frozen=True)
 class _Ordered:
-    """A slice that is being read: where its global batch lies, and at which place of it the slice begins."""
+    """A slice that is being read, in parts: where its global batch lies, and at which place of it the slice begins."""
 
     position: Position
     following: Position
     size: int
     first: int
-    futures: Sequence[Future[Sample]]
+    parts: Sequence[Future[list[Sample | DamagedSampleError]]]
 
 
 def decode(data: bytes) -> Pixels:

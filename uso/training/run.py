@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import yaml
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from manifests.identities import digest_of
@@ -62,6 +63,10 @@ _MEASURED = 16
 """Samples that an export may measure on where no pictures are drawn."""
 
 
+class RunBusyError(ValueError):
+    """Another process is training in the run's folder."""
+
+
 @dataclass(frozen=True)
 class Progress:
     """Where a run stands, for whoever shows it."""
@@ -107,12 +112,36 @@ def train(
     """
     if recipe.parallel.threads is not None:
         torch.set_num_threads(recipe.parallel.threads)
-    with StopSignal() as stop:
+    with StopSignal() as stop, _alone(out, world):
         run = Run(recipe, out, world, resume, show)
         try:
             return run.go(stop)
         finally:
             run.close()
+
+
+@contextmanager
+def _alone(out: Path, world: World) -> Iterator[None]:
+    """Hold the run's folder for this run, on its first process; the lock falls with the process, however that ends.
+
+    Raises RunBusyError on all processes where another run holds it.
+    """
+    lock = FileLock(out / ".lock")
+    held = True
+    if world.leads:
+        out.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            held = False
+    if world.any(not held):
+        raise RunBusyError(
+            f"--out {out}: another process is training there; wait for it to end, or name another folder"
+        )
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def newest_checkpoint(out: Path) -> Path | None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from manifests.store import Store
 from manifests.yaml_file import YamlError
 from tests.uso.training.conftest import tiny_file
 from uso.lora import add_lora, set_trainable
 from uso.network import empty_network
 from uso.presets import PRESETS
+from uso.training.chain import Order, run_order
+from uso.training.distributed import World
 from uso.training.load_recipe import load_recipe
 from uso.training.optimizer import learning_rate
 from uso.training.recipe import OptimizerSpec
@@ -81,6 +85,27 @@ def test_a_fault_is_named_by_its_key(tmp_path: Path, pipeline: Path, override: s
     with pytest.raises(YamlError) as caught:
         load_recipe(path, (*extra, override), ["store"])
     assert told in str(caught.value)
+
+
+def test_a_bad_filter_is_told_before_what_the_recipe_builds_on_is_trained(
+    tmp_path: Path, pipeline: Path, store: Store
+) -> None:
+    inner = tiny_file(tmp_path, pipeline)
+    outer = tmp_path / "outer.yaml"
+    outer.write_text(inner.read_text() + f"needs: [{{recipe: tiny.yaml, out: {tmp_path / 'inner'}}}]\n")
+    order = Order(outer, tmp_path / "out", (str(store.root),), ("data.where=layot = 1",))
+    with pytest.raises(ValueError, match="layot"):
+        run_order(order, World())
+    assert not (tmp_path / "inner").exists()
+
+
+def test_what_a_recipe_builds_on_is_trained_once(tmp_path: Path, pipeline: Path, store: Store) -> None:
+    inner = tiny_file(tmp_path, pipeline)
+    outer = tmp_path / "outer.yaml"
+    outer.write_text(inner.read_text() + f"needs: [{{recipe: tiny.yaml, out: {tmp_path / 'inner'}}}]\n")
+    for name in ("first", "second"):
+        assert run_order(Order(outer, tmp_path / name, (str(store.root),)), World()).ending == "finished"
+    assert len(json.loads((tmp_path / "inner/run.json").read_text())["starts"]) == 1
 
 
 def test_without_a_store_there_is_nothing_to_train_on(tmp_path: Path, pipeline: Path) -> None:

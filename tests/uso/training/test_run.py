@@ -21,7 +21,7 @@ from tests.uso.training.conftest import tiny_file
 from tests.uso.training.stores import make_store
 from uso.training.distributed import World
 from uso.training.recipe import Recipe
-from uso.training.run import newest_checkpoint, train
+from uso.training.run import RunBusyError, newest_checkpoint, train
 from uso.training.state import CheckpointDamagedError, RunMismatchError, checkpoints, load_state
 
 Maker = Callable[..., Recipe]
@@ -145,6 +145,15 @@ def test_a_damaged_checkpoint_is_refused_by_the_name_of_its_file(tiny_recipe: Ma
     path.write_bytes(data)
     with pytest.raises(CheckpointDamagedError, match=r"optimizer\.safetensors"):
         load_state(folder)
+
+
+def test_a_folder_is_trained_in_by_one_run_at_a_time(tiny_recipe: Maker, tmp_path: Path) -> None:
+    from filelock import FileLock
+
+    (tmp_path / "run").mkdir()
+    with FileLock(tmp_path / "run/.lock"), pytest.raises(RunBusyError, match="another process"):
+        train(tiny_recipe(), tmp_path / "run", World())
+    assert train(tiny_recipe("steps=1"), tmp_path / "run", World()).ending == "finished"
 
 
 def test_only_the_newest_checkpoints_are_kept(tiny_recipe: Maker, tmp_path: Path) -> None:
