@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STORE ?= runs/demo
 
-.PHONY: setup demo test test-slow lint bench clean
+.PHONY: setup demo nano test test-slow lint bench bench-training clean
 
 setup: $(VENV)/.ready
 
@@ -22,6 +22,11 @@ demo: npm setup
 	$(BIN)/triptych corpus fetch
 	$(BIN)/triptych curate run jobs/demo.yaml --store $(STORE)
 
+# The nano family in full: autoencoder, base, stage 1 and stage 2, on the demo's shards.
+nano: setup
+	@test -d $(STORE)/tables || $(MAKE) demo
+	$(BIN)/triptych train jobs/train/nano-stage2.yaml --data $(STORE) --out runs/train/nano-stage2 --resume latest
+
 test: npm setup
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
@@ -37,6 +42,10 @@ lint: setup
 bench: npm setup
 	$(BIN)/triptych corpus fetch
 	$(BIN)/python benchmarks/whole_graph.py
+
+bench-training: setup
+	$(BIN)/python benchmarks/step.py --store $(STORE)
+	$(BIN)/python benchmarks/loader.py --store $(STORE)
 
 clean:
 	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
