@@ -47,7 +47,9 @@ class Place:
 
     @property
     def slice(self) -> int:
-        """Return the number of samples of a rank's slice of a global batch."""
+        """Return the number of samples of a rank's slice of a global batch, where all have as many."""
+        if self.batch % self.world:
+            raise ValueError(f"a global batch of {self.batch} does not go evenly into {self.world} ranks")
         return self.batch // self.world
 
 

@@ -105,6 +105,8 @@ def chains(total: int, stop: int) -> dict[str, list[Leg]]:
     return {
         "1 x 2 -> 2 x 1": [Leg(1, 2, stop), Leg(2, 1, total - stop)],
         "1 x 2 -> 2 x 2": [Leg(1, 2, stop), Leg(2, 2, total - stop)],
+        "1 x 2 -> 3 x 1": [Leg(1, 2, stop), Leg(3, 1, total - stop)],
+        "1 x 2 -> 5 x 1": [Leg(1, 2, stop), Leg(5, 1, total - stop)],
         "1 x 2 -> 2 x 1 -> 1 x 3": [Leg(1, 2, stop), Leg(2, 1, stop), Leg(1, 3, total - 2 * stop)],
     }
 

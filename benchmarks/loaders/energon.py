@@ -126,7 +126,7 @@ class Energon:
         if len(workers) != place.world * place.workers:
             raise ValueError(f"{len(workers)} workers' states cannot be dealt out to {place.world} x {place.workers}")
         own = workers[place.rank * place.workers :][: place.workers]
-        return SavableDataLoaderState(own, next_worker_id=0, micro_batch_size=states[0].micro_batch_size)
+        return SavableDataLoaderState(worker_states=own, next_worker_id=0, micro_batch_size=states[0].micro_batch_size)
 
 
 def _join(parts: Sequence[Batch]) -> Batch:
