@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from uso.training.chain import Order, run_order
-from uso.training.run import Outcome, read_outcome
+from uso.training.outcome import Outcome, read_outcome
 from uso.training.watch.bar import TrainingBar
 
 

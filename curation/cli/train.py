@@ -14,7 +14,7 @@ from curation.cli.model import model_library
 
 if TYPE_CHECKING:
     from uso.training.chain import Order
-    from uso.training.run import Outcome
+    from uso.training.outcome import Outcome
 
 _FAILED = 1
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from uso.training.distributed import World
 from uso.training.load_recipe import load_recipe
+from uso.training.outcome import Outcome, read_outcome
 from uso.training.recipe import Recipe
-from uso.training.run import Outcome, Progress, catalog_of, newest_checkpoint, read_outcome, train
+from uso.training.recipe_data import catalog_of
+from uso.training.run import Progress, newest_checkpoint, train
 
 LATEST = "latest"
 

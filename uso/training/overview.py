@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uso.training.order import Order
 from uso.training.recipe import Recipe
-from uso.training.run import catalog_of
+from uso.training.recipe_data import catalog_of
 
 
 def overview(recipe: Recipe) -> str:

@@ -6,20 +6,18 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 import yaml
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from manifests.identities import digest_of
-from manifests.images import Split
 from uso.training.build import build_objective, with_fresh_text
 from uso.training.catalog import Catalog
 from uso.training.consumed import RECORD, record_samples
+from uso.training.continuity import pinned, require_same, stream_digest
 from uso.training.distributed import World
 from uso.training.flow_objective import FlowObjective
 from uso.training.heldout import HeldoutLoss, heldout_samples
@@ -27,14 +25,14 @@ from uso.training.loader import Batch, LoaderSettings, Sample, TripletLoader
 from uso.training.objective import Objective
 from uso.training.optimizer import Ema
 from uso.training.order import Position
+from uso.training.outcome import OUTCOME, Ending, Outcome, write_outcome
 from uso.training.parallel import whole
 from uso.training.recipe import Recipe
+from uso.training.recipe_data import catalog_of, heldout_catalog_of, loader_settings_of
 from uso.training.reward.watchdog import Watchdog
-from uso.training.sources import NoSamplesError, Shapes, StoreSource, resolve
 from uso.training.state import (
     EMA,
     WEIGHTS,
-    RunMismatchError,
     RunState,
     checkpoints,
     load_optimizer,
@@ -50,14 +48,7 @@ from uso.training.versions import versions
 from uso.training.watch.recorder import Recorder
 from uso.training.watch.report import write_report
 
-Ending = Literal["finished", "interrupted", "stopped"]
-
-RECIPE, SKIPPED, OUTCOME = "recipe.yaml", "skipped.jsonl", "outcome.json"
-
-_FREE = ("name", "steps", "needs", "parallel", "checkpoints", "watch")
-"""Keys of a recipe that may change between a run and its resumption; `data` has free ones of its own."""
-
-_FREE_DATA = ("workers", "ahead", "verify", "cache", "on_error")
+RECIPE, SKIPPED = "recipe.yaml", "skipped.jsonl"
 
 _MEASURED = 16
 """Samples that an export may measure on where no pictures are drawn."""
@@ -74,26 +65,6 @@ class Progress:
     step: int
     steps: int
     values: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended: at its last step, by a signal, or by its watch-dog; and what it wrote for others."""
-
-    ending: Ending
-    step: int
-    exported: tuple[Path, ...] = ()
-    reason: str = ""
-
-
-def read_outcome(out: Path) -> Outcome | None:
-    """Return how the run in a folder ended last, None while it has not."""
-    try:
-        told = json.loads((out / OUTCOME).read_text())
-    except FileNotFoundError:
-        return None
-    exported = tuple(out / path for path in told.pop("exported"))
-    return Outcome(**told, exported=exported)
 
 
 def train(
@@ -163,7 +134,7 @@ class Run:
     ) -> None:
         state = load_state(resume) if resume is not None else None
         if state is not None:
-            recipe = _pinned(recipe, state.data)
+            recipe = pinned(recipe, state.data)
         if world.size > recipe.batch.size:
             raise ValueError(f"batch.size: {recipe.batch.size} samples cannot be shared by {world.size} processes")
         self.out = out
@@ -172,7 +143,7 @@ class Run:
         self.catalog = catalog_of(recipe, "train")
         self.stream = stream_digest(recipe, self.catalog)
         if state is not None:
-            _require_same(recipe, self.stream, state)
+            require_same(recipe, self.stream, state)
         recipe = with_fresh_text(recipe, out, world)
         self.recipe = recipe
         self.objective = build_objective(recipe, world)
@@ -196,7 +167,7 @@ class Run:
             load_optimizer(resume, self.stepper.optimizer, self.objective.parameters)
             if self.watchdog is not None and state.watchdog:
                 self.watchdog.restore(state.watchdog)
-        settings = _loader_settings(recipe)
+        settings = loader_settings_of(recipe)
         lookup = self.objective.lookup
         self.loader = TripletLoader(
             self.catalog, settings, rank=world.rank, world=world.size, lookup=lookup, always=self.objective.always_read
@@ -286,7 +257,7 @@ class Run:
 
     def _heldout(self, settings: LoaderSettings) -> tuple[HeldoutLoss | None, list[Sample], list[Sample]]:
         """Return the held-out loss, samples to reward, samples to draw: of held-out subjects where there are any."""
-        watch, catalog = self.recipe.watch, _catalog_or_none(self.recipe)
+        watch, catalog = self.recipe.watch, heldout_catalog_of(self.recipe)
         loss, rewarded = None, []
         if watch.heldout is not None and catalog is not None:
             spec = watch.heldout
@@ -343,10 +314,7 @@ class Run:
 
     def _ended(self, outcome: Outcome) -> Outcome:
         if self.world.leads:
-            told = asdict(outcome) | {"exported": [str(path.relative_to(self.out)) for path in outcome.exported]}
-            draft = self.out / f".{OUTCOME}"
-            draft.write_text(json.dumps(told, indent=1) + "\n")
-            draft.replace(self.out / OUTCOME)
+            write_outcome(self.out, outcome)
         return outcome
 
     def _note_damaged(self, batch: Batch) -> None:
@@ -378,11 +346,6 @@ class Run:
         }
 
 
-def stream_digest(recipe: Recipe, catalog: Catalog) -> str:
-    """Return a digest of all that decides which samples come, in which order, with which draws."""
-    return digest_of([catalog.digest, recipe.seed, recipe.batch.size, recipe.data.window])
-
-
 def _reward(recipe: Recipe, objective: Objective, world: World, catalog: Catalog) -> StyleReward | None:
     if recipe.reward is None or not isinstance(objective, FlowObjective):
         return None
@@ -393,70 +356,3 @@ def _watchdog(recipe: Recipe) -> Watchdog | None:
     if recipe.reward is None or recipe.reward.watchdog is None:
         return None
     return Watchdog(recipe.reward.watchdog)
-
-
-def catalog_of(recipe: Recipe, split: Split) -> Catalog:
-    """Return the samples of a recipe's stores. Raises ValueError naming what is wrong with a store or a filter."""
-    data = recipe.data
-    stores = [
-        StoreSource(store.path, _both(data.where, store.where), store.weight, store.version) for store in data.stores
-    ]
-    shapes = Shapes(data.side, data.content_long_side, data.longest_aspect)
-    return resolve(stores, shapes, split=split, slots=data.slots.slots(), prompt=data.prompt)
-
-
-def _catalog_or_none(recipe: Recipe) -> Catalog | None:
-    """Return the held-out samples of a recipe's stores, None where there are none: a user's own data may have none."""
-    try:
-        return catalog_of(recipe, "heldout")
-    except NoSamplesError:
-        return None
-
-
-def _both(first: str | None, second: str | None) -> str | None:
-    return " and ".join(f"({where})" for where in (first, second) if where) or None
-
-
-def _loader_settings(recipe: Recipe) -> LoaderSettings:
-    data = recipe.data
-    return LoaderSettings(
-        seed=recipe.seed,
-        batch=recipe.batch.size,
-        window=data.window,
-        workers=data.workers,
-        ahead=data.ahead,
-        verify=data.verify,
-        on_error=data.on_error,
-    )
-
-
-def _pinned(recipe: Recipe, data: list[dict[str, Any]]) -> Recipe:
-    """Return the recipe with each store at the version that the run began with, unless it states one itself."""
-    stores = recipe.data.stores
-    if len(stores) != len(data):
-        raise RunMismatchError(f"data.stores: the run has {len(data)}, this recipe {len(stores)}")
-    pinned = tuple(
-        store if store.version is not None else store.model_copy(update={"version": facts["version"]})
-        for store, facts in zip(stores, data, strict=True)
-    )
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"stores": pinned})})
-
-
-def _require_same(recipe: Recipe, stream: str, state: RunState) -> None:
-    """Raise RunMismatchError naming the first key that differs from the run's and may not."""
-    ours, theirs = recipe.model_dump(mode="json"), state.recipe
-    for key in ours:
-        if key in _FREE or key == "model":
-            continue
-        left, right = ours[key], theirs.get(key, {})
-        if key == "data":
-            left, right = (
-                {k: v for k, v in part.items() if k not in (*_FREE_DATA, "stores")} for part in (left, right)
-            )
-        if left != right:
-            raise RunMismatchError(
-                f"{key}: is not what the run began with ({right}); "
-                "go on with the recipe in the run's folder, or name another --out"
-            )
-    if stream != state.stream:
-        raise RunMismatchError("data: the stores or their versions are not those that the run began with")

@@ -17,7 +17,8 @@ from uso.training.distributed import World
 from uso.training.load_recipe import load_recipe
 from uso.training.loader import LoaderSettings, TripletLoader
 from uso.training.recipe import Recipe
-from uso.training.run import catalog_of, train
+from uso.training.recipe_data import catalog_of
+from uso.training.run import train
 
 Maker = Callable[..., Recipe]
 
