@@ -27,7 +27,7 @@ def apply_parallelism(network: USOTransformer, spec: ParallelSpec, world: World)
     if spec.checkpointing:
         network.enable_gradient_checkpointing()
     if spec.compile:
-        network.compile_repeated_blocks(fullgraph=True)
+        network.compile_repeated_blocks()
     if spec.mode == "fsdp":
         if world.size == 1:
             raise ValueError("parallel.mode: fsdp shards over several processes; start them with torchrun or --ray")

@@ -215,3 +215,27 @@ def test_sigterm_saves_and_leaves_and_kills_repeat_nothing(store: Store, pipelin
     assert same(tmp_path / "whole/checkpoints/step-00000012", tmp_path / "parts/checkpoints/step-00000012")
     steps = [json.loads(line)["step"] for line in (tmp_path / "parts/metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(set(steps))
+
+
+def test_recomputed_blocks_train_the_same_weights(tiny_recipe: Maker, tmp_path: Path) -> None:
+    for name, spec in (("kept", "{}"), ("recomputed", "{checkpointing: true}")):
+        train(tiny_recipe(f"parallel={spec}"), tmp_path / name, World())
+    assert losses(tmp_path / "kept") == pytest.approx(losses(tmp_path / "recomputed"), rel=1e-6)
+
+
+def test_mixed_precision_follows_full_precision(tiny_recipe: Maker, tmp_path: Path) -> None:
+    for name, spec in (("full", "{}"), ("mixed", "{autocast: bfloat16}")):
+        train(tiny_recipe(f"parallel={spec}"), tmp_path / name, World())
+    full, mixed = losses(tmp_path / "full"), losses(tmp_path / "mixed")
+    assert full != mixed
+    assert full == pytest.approx(mixed, rel=0.03)
+    newest = newest_checkpoint(tmp_path / "mixed")
+    assert newest is not None
+    assert {tensor.dtype for tensor in weights(newest).values() if tensor.is_floating_point()} == {torch.float32}
+
+
+@pytest.mark.slow
+def test_compiled_blocks_train_the_same_weights(tiny_recipe: Maker, tmp_path: Path) -> None:
+    for name, spec in (("eager", "{}"), ("compiled", "{compile: true}")):
+        train(tiny_recipe(f"parallel={spec}", "data.reference_dropout=0.25"), tmp_path / name, World())
+    assert losses(tmp_path / "eager") == pytest.approx(losses(tmp_path / "compiled"), rel=1e-4)
