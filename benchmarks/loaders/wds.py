@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,7 @@ class Webdataset:
     def batches(self, states: Sequence[Any]) -> Iterator[Batch]:
         place = self._place
         self._step = states[0] if states else 0
-        dataset = (
+        shuffled = (
             webdataset.WebDataset(
                 self._urls,
                 shardshuffle=100,
@@ -55,10 +57,13 @@ class Webdataset:
             )
             .shuffle(1000, rng=random.Random(place.seed))
             .repeat()
-            .compose(_Skip(self._step * place.slice))
-            .map(_record)
-            .map(Decode(place.decoding, place.side))
-            .batched(place.slice, collation_fn=collate, partial=False)
+        )
+        dataset = webdataset.DataPipeline(
+            shuffled,
+            partial(_skip, self._step * place.slice),
+            webdataset.map(_record),
+            webdataset.map(Decode(place.decoding, place.side)),
+            webdataset.batched(place.slice, collation_fn=collate, partial=False),
         )
         for batch in webdataset.WebLoader(dataset, batch_size=None, num_workers=place.workers, shuffle=False):
             self._step += 1
@@ -68,25 +73,10 @@ class Webdataset:
         return self._step
 
 
-class _Skip:
-    """Leaves out a worker's share of the samples that its rank has used; workers take turns with batches.
-
-    `repeat` runs the pipeline anew for each epoch, so what is still to be left out is kept here.
-    """
-
-    def __init__(self, used: int) -> None:
-        self._left = used
-        self._shared = False
-
-    def __call__(self, samples: Iterator[Any]) -> Iterator[Any]:
-        info = get_worker_info()
-        if info and not self._shared:
-            self._left, self._shared = self._left // info.num_workers, True
-        for sample in samples:
-            if self._left:
-                self._left -= 1
-            else:
-                yield sample
+def _skip(used: int, samples: Iterator[Any]) -> Iterator[Any]:
+    """Leave out this worker's share of the samples that its rank has used; workers take turns with batches."""
+    info = get_worker_info()
+    return islice(samples, used // (info.num_workers if info else 1), None)
 
 
 def _record(sample: dict[str, Any]) -> dict[str, Any]:
