@@ -51,7 +51,8 @@ def run(job: Job, folder: Path, *, keep: bool = False, timeout: float = 300) -> 
     said = [(here / f"out{rank}").read_text() for rank in range(job.place.world)]
     for code, text in zip(codes, said, strict=True):
         if code or LINE not in text:
-            raise RunFailedError(f"{job.library}: " + " | ".join(text.strip().splitlines()[-3:]))
+            said_last = " | ".join(text.strip().splitlines()[-3:])
+            raise RunFailedError(f"{job.library}: ended with code {code}; {said_last}")
     return [_report(text) for text in said], saved
 
 
