@@ -73,7 +73,8 @@ def save_checkpoint(
     folder = out / "checkpoints"
     final = folder / f"step-{state.step:08d}"
     draft = folder / f".{final.name}.{os.getpid()}"
-    shutil.rmtree(draft, ignore_errors=True)
+    for left_over in folder.glob(".step-*"):  # of a process that was killed, or of a full disk
+        shutil.rmtree(left_over, ignore_errors=True)
     write(draft / WEIGHTS, weights)
     if ema is not None:
         write(draft / EMA, ema)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -159,6 +159,27 @@ def test_a_folder_is_trained_in_by_one_run_at_a_time(tiny_recipe: Maker, tmp_pat
 def test_only_the_newest_checkpoints_are_kept(tiny_recipe: Maker, tmp_path: Path) -> None:
     train(tiny_recipe("steps=5", "checkpoints={every: 1, keep: 2}"), tmp_path / "run", World())
     assert [step for step, _ in checkpoints(tmp_path / "run")] == [4, 5]
+
+
+def test_a_checkpoint_that_could_not_be_written_leaves_the_older_ones_whole(
+    tiny_recipe: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import uso.training.state as state
+
+    out, written = tmp_path / "run", state.write_weights
+
+    def full_disk(path: Path, tensors: Mapping[str, Tensor]) -> None:
+        if "step-00000004" in str(path):
+            raise OSError(28, "No space left on device")
+        written(path, tensors)
+
+    monkeypatch.setattr(state, "write_weights", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        train(tiny_recipe(), out, World())
+    assert [step for step, _ in checkpoints(out)] == [2]
+    monkeypatch.undo()
+    train(tiny_recipe(), out, World(), resume=newest_checkpoint(out))
+    assert sorted(path.name for path in (out / "checkpoints").iterdir()) == ["step-00000002", "step-00000004"]
 
 
 def test_exported_files_load_as_a_release_and_draw_the_same(tiny_recipe: Maker, pipeline: Path, tmp_path: Path) -> None:
