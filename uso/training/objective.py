@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -72,6 +72,11 @@ class Objective(Protocol):
 
     def export(self, out: Path, weights: Mapping[str, Tensor], samples: Sequence[Sample]) -> list[Path]:
         """Write the finished product for others to use, and return where it lies; `samples` are there to measure on."""
+
+
+def shaped_groups(examples: Sequence[Example], micro: int) -> list[list[Example]]:
+    """Return examples of several batches in groups of one kind and one shape, of at most `micro`."""
+    return groups_of([replace(each, kind=(each.kind, each.sample.bucket)) for each in examples], micro)
 
 
 def groups_of(examples: Sequence[Example], micro: int) -> list[list[Example]]:

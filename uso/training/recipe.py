@@ -7,7 +7,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from manifests.records import Role
 from uso.images import CONTENT_LONG_SIDE, SIDE_STEP
 from uso.presets import DEFAULT_LORA_RANK, NetworkShape, StyleShape, rope_axes
 from uso.schedule import ScheduleShift
@@ -136,25 +135,6 @@ class StoreSpec(Keys):
     version: int | None = Field(default=None, ge=0, description="Version of the manifest; the newest unless given.")
 
 
-class SlotSpec(Keys):
-    """Which image of a triplet takes which place."""
-
-    target: Role = "target"
-    content: Role | None = "content"
-    style: Role | None = "style"
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        used = [role for role in (self.target, self.content, self.style) if role is not None]
-        if len(set(used)) < len(used):
-            raise ValueError(f"slots: each image of a triplet can take one place, not two ({', '.join(used)})")
-        return self
-
-    def slots(self) -> Slots:
-        """Return the slots as the catalog takes them."""
-        return Slots(self.target, self.content, self.style)
-
-
 class CacheSpec(Keys):
     """Outputs of frozen encoders kept on disk, keyed by the image's content and the encoder's weights."""
 
@@ -167,7 +147,7 @@ class DataSpec(Keys):
 
     stores: tuple[StoreSpec, ...] = Field(default=(), description="`--data` takes their place.")
     where: str | None = Field(default=None, description="A filter on every store, on top of its own.")
-    slots: SlotSpec = SlotSpec()
+    slots: Slots = Slots()
     prompt: str | None = Field(default=None, description="Template over manifest columns; the shards' own without it.")
     side: int = Field(default=1024, ge=SIDE_STEP, multiple_of=SIDE_STEP, description="Targets of about side x side px.")
     content_long_side: int = Field(default=CONTENT_LONG_SIDE, ge=SIDE_STEP, multiple_of=SIDE_STEP)
@@ -228,6 +208,10 @@ class ParallelSpec(Keys):
     autocast: Literal["bfloat16"] | None = None
     threads: int | None = Field(default=None, ge=1, description="CPU threads of a rank.")
 
+    def shards(self, ranks: int) -> bool:
+        """Return whether weights are sharded over this many ranks."""
+        return self.mode == "fsdp" and ranks > 1
+
 
 class CheckpointSpec(Keys):
     """When state is written, and how much of it is kept."""
@@ -275,6 +259,7 @@ class Recipe(Keys):
     seed: int = Field(default=0, ge=0)
     steps: int = Field(ge=1)
     train: tuple[Part, ...] = Field(min_length=1)
+    runs: str = Field(default="runs/train", description="What `{runs}` stands for in the recipe's paths.")
     needs: tuple[Need, ...] = ()
     model: ModelSpec
     data: DataSpec

@@ -144,6 +144,7 @@ class Run:
         self.stream = stream_digest(recipe, self.catalog)
         if state is not None:
             require_same(recipe, self.stream, state)
+        self.asked = recipe
         recipe = with_fresh_text(recipe, out, world)
         self.recipe = recipe
         self.objective = build_objective(recipe, world)
@@ -230,7 +231,7 @@ class Run:
                 step=self.step,
                 position=self.position,
                 stream=self.stream,
-                recipe=self.recipe.model_dump(mode="json"),
+                recipe=self.asked.model_dump(mode="json"),
                 data=[source.described() for source in self.catalog.sources],
                 versions=versions(),
                 watchdog=self.watchdog.state() if self.watchdog is not None else {},
@@ -258,11 +259,13 @@ class Run:
     def _heldout(self, settings: LoaderSettings) -> tuple[HeldoutLoss | None, list[Sample], list[Sample]]:
         """Return the held-out loss, samples to reward, samples to draw: of held-out subjects where there are any."""
         watch, catalog = self.recipe.watch, heldout_catalog_of(self.recipe)
-        loss, rewarded = None, []
+        loss, rewarded, sharded = None, [], self.recipe.parallel.shards(self.world.size)
         if watch.heldout is not None and catalog is not None:
             spec = watch.heldout
             samples = heldout_samples(catalog, spec.samples, settings, self.world, self.objective.lookup)
-            loss = HeldoutLoss(self.objective, samples, spec.times, self.recipe.batch.micro, self.world)
+            loss = HeldoutLoss(
+                self.objective, samples, spec.times, self.recipe.batch.micro, self.world, sharded=sharded
+            )
             if self.reward is not None:
                 rewarded = heldout_samples(catalog, spec.samples, settings, self.world)
         count = watch.grids.samples if watch.grids is not None else _MEASURED
@@ -283,7 +286,9 @@ class Run:
                 if self.reward is not None and (last or self.step >= self.reward.settings.start):
                     values |= self.reward.measure(self._rewarded)
                 self._record(values)
-            if due[1] and watch.grids is not None and self.step:
+            # Weights in shards are gathered by all ranks; whole ones the first rank has too.
+            draws = self.world.leads or self.recipe.parallel.shards(self.world.size)
+            if due[1] and watch.grids is not None and self.step and draws:
                 picture = self.objective.draw(self._shown, watch.grids.steps, watch.grids.guidance)
                 if self.recorder is not None:
                     self.recorder.image(self.step, "heldout", picture)
@@ -329,14 +334,14 @@ class Run:
     def _write_record(self, *, resumed: bool) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
         (self.out / OUTCOME).unlink(missing_ok=True)
-        (self.out / RECIPE).write_text(yaml.safe_dump(self.recipe.model_dump(mode="json"), sort_keys=False))
+        (self.out / RECIPE).write_text(yaml.safe_dump(self.asked.model_dump(mode="json"), sort_keys=False))
         if not resumed:
             record_samples(self.catalog, self.loader.order, self.out / RECORD)
 
     def _facts(self) -> dict[str, object]:
         return {
             "name": self.recipe.name,
-            "recipe": self.recipe.model_dump(mode="json"),
+            "recipe": self.asked.model_dump(mode="json"),
             "data": [source.described() for source in self.catalog.sources],
             "samples": len(self.catalog),
             "trained_parameters": sum(parameter.numel() for parameter in self.objective.parameters.values()),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from uso.training.distributed import World
+from uso.training.lockstep import in_step
 from uso.training.objective import Example, Objective, groups_of
 from uso.training.optimizer import build_adamw, learning_rate
 from uso.training.parallel import bound_norm
@@ -40,7 +41,6 @@ class Stepper:
         self.objective = objective
         self.world = world
         self.optimizer = build_adamw(objective.parameters, recipe.optimizer)
-        self._shards = recipe.parallel.mode == "fsdp" and world.size > 1
 
     def step(self, number: int, examples: Sequence[Example], places: Sequence[int], size: int) -> StepStats:
         """Take the step of this number, counted from 0, on a rank's examples out of `size` over all ranks.
@@ -63,12 +63,10 @@ class Stepper:
     def backward(self, examples: Sequence[Example], size: int) -> float:
         """Leave the global batch's gradient in the parameters, and return this rank's share of the mean loss."""
         groups = groups_of(examples, self.recipe.batch.micro)
-        # Shards are gathered by all ranks at once, so each must run as often as the one with the most groups.
-        idle = self.world.most(len(groups)) - len(groups) if self._shards else 0
+        sharded = self.recipe.parallel.shards(self.world.size)
         total = torch.zeros((), device=self.objective.device)
-        for number, group in enumerate([*groups, *groups[-1:] * idle]):
-            share = 1 / size if number < len(groups) else 0.0
-            loss = self.objective.losses(group).sum() * share
+        for group, counts in in_step(groups, examples, self.world, sharded=sharded):
+            loss = self.objective.losses(group).sum() * (1 / size if counts else 0.0)
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         self.world.sum_gradients(self.objective.parameters.values())

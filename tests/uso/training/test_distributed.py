@@ -28,9 +28,13 @@ def run(recipe: Path, store: Store, out: Path, world: int, *overrides: str) -> N
     assert done.returncode == 0, done.stderr[-8000:]
 
 
-def losses(out: Path) -> list[float]:
+def values(out: Path, name: str) -> list[float]:
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return [line["train/loss"] for line in lines if "train/loss" in line]
+    return [line[name] for line in lines if name in line]
+
+
+def losses(out: Path) -> list[float]:
+    return values(out, "train/loss")
 
 
 def close(first: Path, second: Path, names: tuple[str, ...] = ("dit_lora", "projector")) -> None:
@@ -70,3 +74,21 @@ def test_a_run_goes_on_with_more_and_with_fewer_processes(recipe: Path, store: S
         run(recipe, store, tmp_path / "moved", world, *JOINT, f"steps={steps}")
     assert losses(tmp_path / "alone") == pytest.approx(losses(tmp_path / "moved"), rel=1e-5)
     close(tmp_path / "alone", tmp_path / "moved")
+
+
+def test_sharded_ranks_with_uneven_shares_measure_and_reward_what_one_process_does(
+    recipe: Path, store: Store, tmp_path: Path
+) -> None:
+    """One rank has a sample to reward and two to measure, the other none and one: each must keep the other company."""
+    watch = (
+        "watch={every: 1, heldout: {every: 2, samples: 3, times: [0.3, 0.7]}, grids: {every: 2, samples: 2, steps: 2}}"
+    )
+    reward = "reward={start: 1, steps: 4, samples: 1, t_start: 0.9, t_end: 0.1, margin: 1.0}"
+    changes = (*JOINT, "batch.micro=1", watch, reward)
+    run(recipe, store, tmp_path / "alone", 1, *changes)
+    run(recipe, store, tmp_path / "sharded", 2, *changes, "parallel.mode=fsdp")
+    for name in ("train/loss", "train/reward", "heldout/loss", "reward/style", "reward/content"):
+        alone, sharded = (values(tmp_path / folder, name) for folder in ("alone", "sharded"))
+        assert alone
+        assert sharded == pytest.approx(alone, rel=1e-3, abs=1e-4), name
+    close(tmp_path / "alone", tmp_path / "sharded")

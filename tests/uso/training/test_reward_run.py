@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
-from tests.uso.training.test_run import losses, same
+from tests.uso.training.test_run import losses, same, weights
 from uso.training.distributed import World
 from uso.training.recipe import Recipe
 from uso.training.run import newest_checkpoint, train
@@ -75,3 +76,24 @@ def test_the_watchdog_stops_a_run_and_says_why(
 def test_times_that_no_step_of_the_rollout_has_are_told_before_training(tiny_recipe: Maker, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="t_start"):
         train(tiny_recipe("reward={start: 0, steps: 2, t_start: 0.3, t_end: 0.29}"), tmp_path / "run", World())
+
+
+def test_the_settings_of_the_full_size_recipes_train_at_a_small_size(tiny_recipe: Maker, tmp_path: Path) -> None:
+    """Frozen weights in bfloat16, trained ones in float32, mixed precision, recomputed blocks, reward, pictures."""
+    changes = (
+        "train=[projector, lora]",
+        "model.dtype=bfloat16",
+        "parallel={autocast: bfloat16, checkpointing: true}",
+        "data.reference_dropout=0.25",
+        REWARD,
+        "watch={every: 1, heldout: {every: 2, samples: 3}, grids: {every: 2, samples: 2, steps: 2}}",
+    )
+    train(tiny_recipe(*changes, "steps=4"), tmp_path / "whole", World())
+    train(tiny_recipe(*changes, "steps=2"), tmp_path / "parts", World())
+    train(tiny_recipe(*changes, "steps=4"), tmp_path / "parts", World(), resume=newest_checkpoint(tmp_path / "parts"))
+    whole, parts = (tmp_path / name / "checkpoints/step-00000004" for name in ("whole", "parts"))
+    assert same(whole / "weights", parts / "weights")
+    tensors = weights(whole).values()
+    assert {tensor.dtype for tensor in tensors if tensor.is_floating_point()} == {torch.float32}
+    assert all(torch.isfinite(tensor).all() for tensor in tensors)
+    assert all(norm > 0 for norm in values(tmp_path / "whole", "train/reward_gradient_norm").values())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,23 +10,9 @@ from torch import Tensor
 from uso.latents import LatentCodec
 from uso.network import USOTransformer
 from uso.training.reward.base import StyleScorer
-from uso.training.reward.rollout import predict_image, rollout_times
+from uso.training.reward.rollout import predict_image
 from uso.training.reward.settings import RewardSettings
 from uso.velocity import Conditions
-
-
-@dataclass(frozen=True)
-class RewardStats:
-    """What a reward was computed from, without gradient.
-
-    `rewards` `[B]` are the style cosines, `contents` `[B]` the subject cosines to the content references (None when
-    those were not given), `images` `[B, 3, h, w]` in -1..1 what was drawn, `time` that of the step with a gradient.
-    """
-
-    rewards: Tensor
-    contents: Tensor | None
-    images: Tensor
-    time: float
 
 
 def penalty(rewards: Tensor, settings: RewardSettings) -> Tensor:
@@ -44,10 +29,8 @@ def reward_losses(
     codec: LatentCodec,
     settings: RewardSettings,
     k: int,
-    *,
-    content_pixels: Tensor | Sequence[Tensor] | None = None,
-) -> tuple[Tensor, RewardStats]:
-    """Return L_SRL `[B]` of each sample, with a graph to the network's trained parameters, and what it came from.
+) -> tuple[Tensor, Tensor]:
+    """Return L_SRL `[B]` of each sample, with a graph to the network's trained parameters, and the style cosines `[B]`.
 
     `noise` `[B, C, h, w]` is what the images are drawn from, `style_pixels` their style references, `[3, h, w]` each in
     -1..1 and of any sizes; `k` is the step that carries the gradient (`rollout.gradient_step`). The caller weighs the
@@ -65,13 +48,7 @@ def reward_losses(
         raise RuntimeError(
             "the style reward has no gradient to the network: is the scorer under no_grad, or is nothing trained?"
         )
-    contents = None
-    if content_pixels is not None:
-        with torch.no_grad():
-            contents = (scorer.subject(images) * _embed_each(scorer.subject, content_pixels)).sum(dim=1)
-    height, width = noise.shape[-2:]
-    time = float(rollout_times(settings, height // 2, width // 2)[k])
-    return penalty(rewards, settings), RewardStats(rewards.detach(), contents, images.detach(), time)
+    return penalty(rewards, settings), rewards.detach()
 
 
 @torch.no_grad()

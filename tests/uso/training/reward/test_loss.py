@@ -15,6 +15,7 @@ from uso.network import USOTransformer
 from uso.training.reward.base import StyleScorer
 from uso.training.reward.loss import penalty, reward_losses
 from uso.training.reward.nano import NanoStyleScorer
+from uso.training.reward.rollout import predict_image
 from uso.training.reward.settings import RewardSettings
 from uso.velocity import Conditions
 
@@ -35,7 +36,7 @@ def test_the_hinge_asks_for_no_more_beyond_its_margin(margin: float, rewards: li
     assert plain.tolist() == pytest.approx([-value for value in rewards])
 
 
-def test_stats_tell_what_was_drawn_and_how_near_it_came(
+def test_rewards_tell_how_near_the_style_came(
     trained: USOTransformer,
     conditions: Conditions,
     noise: Tensor,
@@ -43,23 +44,17 @@ def test_stats_tell_what_was_drawn_and_how_near_it_came(
     codec: LatentCodec,
     scorer: StyleScorer,
 ) -> None:
-    contents = torch.rand(2, 3, 32, 32) * 2 - 1
-    losses, stats = reward_losses(
-        trained, conditions, noise, styles, scorer, codec, SETTINGS, 3, content_pixels=contents
-    )
+    losses, rewards = reward_losses(trained, conditions, noise, styles, scorer, codec, SETTINGS, 3)
     assert losses.shape == (2,)
     assert losses.requires_grad
-    torch.testing.assert_close(losses.detach(), (1 - stats.rewards).relu())
-    assert stats.images.shape == (2, 3, 32, 64)
-    assert stats.images.abs().max() <= 1
+    assert not rewards.requires_grad
+    torch.testing.assert_close(losses.detach(), (1 - rewards).relu())
+    with torch.no_grad():
+        images = predict_image(trained, conditions, noise, codec, SETTINGS, 3).clamp(-1, 1)
+    assert images.shape == (2, 3, 32, 64)
     for place in range(2):
-        style = scorer.embed(stats.images[place : place + 1]) @ scorer.embed(styles[place][None]).T
-        torch.testing.assert_close(stats.rewards[place], style[0, 0], atol=1e-5, rtol=0)
-        subject = scorer.subject(stats.images[place : place + 1]) @ scorer.subject(contents[place : place + 1]).T
-        assert stats.contents is not None
-        torch.testing.assert_close(stats.contents[place], subject[0, 0], atol=1e-5, rtol=0)
-    assert not any(tensor.requires_grad for tensor in (stats.rewards, stats.contents, stats.images))
-    assert 0.1 <= stats.time <= 0.9
+        style = scorer.embed(images[place : place + 1]) @ scorer.embed(styles[place][None]).T
+        torch.testing.assert_close(rewards[place], style[0, 0], atol=1e-5, rtol=0)
 
 
 def test_following_the_gradient_raises_the_reward(
@@ -73,8 +68,8 @@ def test_following_the_gradient_raises_the_reward(
     optimizer = torch.optim.Adam([p for p in trained.parameters() if p.requires_grad], lr=5e-3)
     rewards = []
     for _ in range(30):
-        losses, stats = reward_losses(trained, conditions, noise, styles, scorer, codec, SETTINGS, 2)
-        rewards.append(float(stats.rewards.mean()))
+        losses, reached = reward_losses(trained, conditions, noise, styles, scorer, codec, SETTINGS, 2)
+        rewards.append(float(reached.mean()))
         optimizer.zero_grad()
         losses.mean().backward()
         optimizer.step()
