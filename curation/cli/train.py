@@ -26,7 +26,12 @@ def train(
         typer.Option(metavar="STORE", help="Store to train on: a folder or s3://bucket/prefix, `@7` pins version 7."),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run.")] = Path("runs/train/run"),
-    steps: Annotated[int | None, typer.Option(min=1, metavar="N", help="Steps, in place of the recipe's.")] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Steps, in place of the recipe's; a trial makes what it builds on with as few."
+        ),
+    ] = None,
     resume: Annotated[
         str | None, typer.Option(metavar="latest|DIR", help="Go on from the newest checkpoint of the run, or another.")
     ] = None,

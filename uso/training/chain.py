@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from uso.training.distributed import World
@@ -56,15 +56,27 @@ class Order:
         return chosen
 
 
-def missing_needs(recipe: Recipe, stores: Sequence[str]) -> list[Order]:
-    """Return the runs that a recipe builds on and that are not finished, innermost first."""
+def missing_needs(recipe: Recipe, order: Order) -> list[Order]:
+    """Return the runs that an order's recipe builds on and that are not finished, innermost first.
+
+    An order with fewer steps than its recipe has is a trial: what it builds on is then made with as few, or taken as it
+    is. Raises ValueError when any other order would build on a run that ended early, as a trial does.
+    """
     orders: list[Order] = []
     for need in recipe.needs:
+        inner = Order(need.recipe, need.out, order.stores, (f"runs={recipe.runs}",), resume=LATEST)
+        whole = inner.load().steps
+        if order.steps is not None:
+            inner = replace(inner, steps=min(order.steps, whole))
         ended = read_outcome(need.out)
         if ended is not None and ended.ending == "finished":
+            if order.steps is None and ended.step < whole:
+                raise ValueError(
+                    f"needs: {need.out} was trained for {ended.step:,} of the {whole:,} steps of {need.recipe}; "
+                    "remove it to have it trained in full, or name another folder by --set runs=DIR"
+                )
             continue
-        order = Order(need.recipe, need.out, tuple(stores), resume=LATEST)
-        orders += [*missing_needs(order.load(), stores), order]
+        orders += [*missing_needs(inner.load(), inner), inner]
     return orders
 
 
@@ -72,7 +84,7 @@ def run_order(order: Order, world: World, show: Show | None = None) -> Outcome:
     """Train what the order asks for, and before it what it builds on. Raises ValueError before any work starts."""
     recipe, checkpoint = order.load(), order.checkpoint()
     catalog_of(recipe, "train")  # stores and filters are checked before the first of several runs begins
-    for need in missing_needs(recipe, order.stores):
+    for need in missing_needs(recipe, order):
         inner = need.load()
         outcome = _train(inner, need.out, world, need.checkpoint(), show)
         if outcome.ending != "finished":

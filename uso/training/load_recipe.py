@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -17,10 +18,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), stores: Sequence[str]
     """Read a recipe and apply overrides of the form `a.b=c`, where `c` is YAML.
 
     `stores` take the place of the recipe's own; one written `DIR@7` is pinned to version 7 of its manifest. Paths of
-    weights and stores start at the working folder, those of `needs` at the recipe's. Raises YamlError before any work
-    starts.
+    weights and stores start at the working folder, those of `needs` at the recipe's; `{runs}` in a path stands for the
+    recipe's `runs`. Raises YamlError before any work starts.
     """
     raw = read_mapping(path, overrides, example="batch.size=64")
+    runs = str(raw.get("runs", Recipe.model_fields["runs"].default))
+    raw = {key: value if key == "runs" else _placed(value, runs) for key, value in raw.items()}
     if stores:
         data = raw.setdefault("data", {})
         if isinstance(data, dict):
@@ -35,6 +38,15 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), stores: Sequence[str]
     if not recipe.data.stores:
         raise YamlError(f"{path}: data.stores: there is nothing to train on; give --data STORE, or name stores here")
     return recipe
+
+
+def _placed(value: Any, runs: str) -> Any:
+    """Return part of a recipe with `{runs}` replaced in every string."""
+    if isinstance(value, str):
+        return value.replace("{runs}", runs)
+    if isinstance(value, dict):
+        return {key: _placed(inner, runs) for key, inner in value.items()}
+    return [_placed(inner, runs) for inner in value] if isinstance(value, list) else value
 
 
 def _store(text: str) -> dict[str, object]:

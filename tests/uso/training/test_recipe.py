@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from uso.training.distributed import World
 from uso.training.load_recipe import load_recipe
 from uso.training.optimizer import learning_rate
 from uso.training.recipe import OptimizerSpec
+from uso.training.run import newest_checkpoint
 
 READY = sorted(Path("jobs/train").glob("*.yaml"))
 
@@ -106,6 +108,29 @@ def test_what_a_recipe_builds_on_is_trained_once(tmp_path: Path, pipeline: Path,
     for name in ("first", "second"):
         assert run_order(Order(outer, tmp_path / name, (str(store.root),)), World()).ending == "finished"
     assert len(json.loads((tmp_path / "inner/run.json").read_text())["starts"]) == 1
+
+
+def chained(folder: Path, pipeline: Path) -> Path:
+    inner = tiny_file(folder, pipeline)
+    outer = folder / "outer.yaml"
+    outer.write_text(
+        inner.read_text() + f"runs: {folder / 'runs'}\nneeds: [{{recipe: tiny.yaml, out: '{{runs}}/inner'}}]\n"
+    )
+    return outer
+
+
+def test_a_trial_makes_what_it_builds_on_as_short_and_is_not_built_on_in_earnest(
+    tmp_path: Path, pipeline: Path, store: Store
+) -> None:
+    trial = Order(chained(tmp_path, pipeline), tmp_path / "trial", (str(store.root),), steps=2)
+    assert run_order(trial, World()).step == 2
+    assert newest_checkpoint(tmp_path / "runs/inner") == tmp_path / "runs/inner/checkpoints/step-00000002"
+    earnest = replace(trial, out=tmp_path / "earnest", steps=None)
+    with pytest.raises(ValueError, match="2 of the 4 steps"):
+        run_order(earnest, World())
+    elsewhere = replace(earnest, overrides=(f"runs={tmp_path / 'elsewhere'}",))
+    assert run_order(elsewhere, World()).step == 4
+    assert newest_checkpoint(tmp_path / "elsewhere/inner") == tmp_path / "elsewhere/inner/checkpoints/step-00000004"
 
 
 def test_without_a_store_there_is_nothing_to_train_on(tmp_path: Path, pipeline: Path) -> None:
