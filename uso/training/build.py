@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -26,13 +27,19 @@ def with_fresh_text(recipe: Recipe, out: Path, world: World) -> Recipe:
     spec = recipe.model.fresh_text
     if spec is None:
         return recipe
-    folder = out / PIPELINE
-    if world.leads and not (folder / "text_encoder").is_dir():
+    folder, parts = out / PIPELINE, ("tokenizer", "text_encoder")
+    if world.leads and not all((folder / part).is_dir() for part in parts):
         from uso.nano.text import build_text_tower
 
+        draft = out / ".text"
         build_text_tower(
-            folder, width=spec.width, layers=spec.layers, heads=spec.heads, length=spec.length, seed=recipe.seed
+            draft, width=spec.width, layers=spec.layers, heads=spec.heads, length=spec.length, seed=recipe.seed
         )
+        folder.mkdir(parents=True, exist_ok=True)
+        for part in parts:  # each appears whole, whenever the process is killed
+            shutil.rmtree(folder / part, ignore_errors=True)
+            (draft / part).replace(folder / part)
+        draft.rmdir()
     world.barrier()
     tower = str(folder / "text_encoder")
     model = recipe.model.model_copy(update={"t5": tower, "clip": tower, "text_length": spec.length, "fresh_text": None})
@@ -47,7 +54,7 @@ def build_objective(recipe: Recipe, world: World) -> Objective:
     cache = recipe.data.cache
     encoding = Encoding(
         encoders,
-        recipe.data.slots.slots(),
+        recipe.data.slots,
         EncoderCache(cache.path) if cache is not None else None,
         cache.keep if cache is not None else (),
     )

@@ -7,29 +7,40 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from manifests.identities import digest_of
 from manifests.records import ROLES, Role
+from manifests.snapshot import Snapshot
 from uso.images import Size
 from uso.training.order import SourceSizes
 
 
-@dataclass(frozen=True)
-class Slots:
+class Slots(BaseModel):
     """Which image of a triplet takes which place in training; None leaves the place empty.
 
     USO's own are the default. Stage 1 has no content. A de-stylization expert has `target: content, content: target`;
     a stylization expert `target: style, content: target` (uso-method: experts are subject-reference models).
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     target: Role = "target"
     content: Role | None = "content"
     style: Role | None = "style"
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        used = [role for role in (self.target, self.content, self.style) if role is not None]
+        if len(set(used)) < len(used):
+            raise ValueError(f"slots: each image of a triplet can take one place, not two ({', '.join(used)})")
+        return self
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -54,9 +65,7 @@ class CatalogSource:
     is made of. `share` is how many of them an epoch takes. `buckets` holds, for each, its bucket's number.
     """
 
-    root: str
-    version: int
-    digest: str
+    snapshot: Snapshot
     where: str | None
     weight: float | None
     rows: pa.Table
@@ -66,17 +75,14 @@ class CatalogSource:
     @cached_property
     def shards(self) -> tuple[tuple[str, int], ...]:
         """Return (name, samples) of each shard, in order."""
-        runs = pc.run_end_encode(self.rows["shard"].combine_chunks())
-        ends = np.asarray(runs.run_ends)
-        sizes = np.diff(np.concatenate([[0], ends]))
-        return tuple(zip(runs.values.to_pylist(), sizes.tolist(), strict=True))
+        return runs_of(self.rows["shard"])
 
     def described(self) -> dict[str, object]:
         """Return what a run records of the source."""
         return {
-            "store": self.root,
-            "version": self.version,
-            "digest": self.digest,
+            "store": self.snapshot.root,
+            "version": self.snapshot.version,
+            "digest": self.snapshot.digest,
             "where": self.where,
             "weight": self.weight,
             "samples": self.rows.num_rows,
@@ -117,7 +123,7 @@ class Catalog:
     @property
     def digest(self) -> str:
         """Return what decides which samples a run sees: the stores' own digests and the filters, not where they lie."""
-        facts = [[source.digest, source.where, source.weight, source.share] for source in self.sources]
+        facts = [[source.snapshot.digest, source.where, source.weight, source.share] for source in self.sources]
         return digest_of([facts, [[bucket.target, bucket.content] for bucket in self.buckets], self.prompt])
 
     def sizes(self) -> list[SourceSizes]:
@@ -144,6 +150,13 @@ class Catalog:
     def ids(self) -> pa.ChunkedArray:
         """Return the candidate id of every row."""
         return pa.chunked_array([chunk for source in self.sources for chunk in source.rows["candidate_id"].chunks])
+
+
+def runs_of(names: pa.ChunkedArray) -> tuple[tuple[str, int], ...]:
+    """Return (name, how often in a row) along a column of names."""
+    runs = pc.run_end_encode(names.combine_chunks())
+    sizes = np.diff(np.concatenate([[0], np.asarray(runs.run_ends)]))
+    return tuple(zip(runs.values.to_pylist(), sizes.tolist(), strict=True))
 
 
 def prompt_columns(template: str | None) -> list[str]:

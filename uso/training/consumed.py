@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from uso.training.catalog import Catalog
-from uso.training.order import Order, Position, SourceSizes
+from uso.training.catalog import Catalog, runs_of
+from uso.training.order import Order, Position, Rows, SourceSizes
 from uso.training.state import checkpoints, load_state
 
 RECORD = "samples.parquet"
@@ -61,39 +61,35 @@ def uses(out: Path, candidates: Collection[str]) -> dict[str, list[Use]]:
     table = pq.read_table(path)
     order = _order(table)
     ids = table["candidate_id"].to_pylist()
-    rows = {candidate: row for row, candidate in enumerate(ids) if candidate in candidates}
+    wanted = set(candidates)
+    rows: dict[str, list[int]] = {}
+    for row, candidate in enumerate(ids):
+        if candidate in wanted:  # a mixture may hold it more than once
+            rows.setdefault(candidate, []).append(row)
     found: dict[str, list[Use]] = {candidate: [] for candidate in rows}
     for step, folder in checkpoints(out):
-        counts = used(order, load_state(folder).position, list(rows.values()))
-        for candidate, times in zip(rows, counts, strict=True):
-            found[candidate].append(Use(folder, step, times))
+        counts = used(order, load_state(folder).position)
+        for candidate, places in rows.items():
+            found[candidate].append(Use(folder, step, int(counts[places].sum())))
     return found
 
 
-def used(order: Order, position: Position, rows: Collection[int]) -> list[int]:
+def used(order: Order, position: Position) -> Rows:
     """Return how often each row was used before a position."""
-    wanted = np.asarray(rows, dtype=np.int64)
-    counts = np.zeros(len(wanted), dtype=np.int64)
+    counts = np.zeros(sum(source.samples for source in order.sources), dtype=np.int64)
     for epoch in range(position.epoch + 1):
-        batches = order.batches(epoch) if epoch < position.epoch else position.batch
-        laid = order.rows(epoch)[:batches].reshape(-1)
-        counts += (laid[None, :] == wanted[:, None]).sum(axis=1)
-    return [int(count) for count in counts]
+        rows = order.rows(epoch)
+        batches = rows if epoch < position.epoch else rows[: position.batch]
+        counts += np.bincount(batches.reshape(-1), minlength=len(counts))
+    return counts
 
 
 def _order(table: pa.Table) -> Order:
     metadata = table.schema.metadata
-    source, shard = table["source"].to_numpy(), table["shard"].to_pylist()
-    buckets = table["bucket"].to_numpy().astype(np.int32)
+    source, buckets = table["source"].to_numpy(), table["bucket"].to_numpy().astype(np.int32)
     sizes = []
     for number, share in enumerate(metadata[_SHARES].decode().split(",")):
-        places = np.flatnonzero(source == number)
-        names = [shard[place] for place in places]
-        counts: list[int] = []
-        for place, name in enumerate(names):
-            if place and name == names[place - 1]:
-                counts[-1] += 1
-            else:
-                counts.append(1)
-        sizes.append(SourceSizes(tuple(counts), buckets[places], int(share)))
+        mine = source == number
+        shards = runs_of(table["shard"].filter(pa.array(mine)))
+        sizes.append(SourceSizes(tuple(size for _, size in shards), buckets[mine], int(share)))
     return Order(sizes, seed=int(metadata[_SEED]), batch=int(metadata[_BATCH]), window=int(metadata[_WINDOW]))

@@ -36,7 +36,7 @@ def require_same(recipe: Recipe, stream: str, state: RunState) -> None:
     """Raise RunMismatchError naming the first key that differs from the run's and may not."""
     ours, theirs = recipe.model_dump(mode="json"), state.recipe
     for key in ours:
-        if key in _FREE or key == "model":
+        if key in _FREE:
             continue
         left, right = ours[key], theirs.get(key, {})
         if key == "data":

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -59,6 +60,7 @@ class FlowObjective:
         self.lookup: Lookup | None = encoding.lookup
         style = recipe.data.slots.style
         self.always_read: tuple[Role, ...] = (style,) if recipe.reward is not None and style is not None else ()
+        self._flops: Callable[[TokenCounts], float] = lru_cache(maxsize=None)(self._count_flops)
         self._autocast = recipe.parallel.autocast
 
     def prepare(self, samples: Sequence[Sample]) -> list[Example]:
@@ -100,16 +102,13 @@ class FlowObjective:
         assert example.conditions is not None
         rows, columns = token_grid(example.clean[None])
         grids = [token_grid(content) for content in example.conditions.contents]
-        shape = self.network.shape
         tokens = TokenCounts(
             text=example.conditions.text.shape[1],
             target=rows * columns,
             content=sum(rows * columns for rows, columns in grids),
             styles=len(example.conditions.styles),
         )
-        if "base" in self.recipe.train:
-            return 3.0 * forward_flops(shape, tokens)
-        return training_flops(shape, tokens, lora_rank(self.network) or 0, self.recipe.parallel.checkpointing)
+        return self._flops(tokens)
 
     @torch.no_grad()
     def draw(self, samples: Sequence[Sample], steps: int, guidance: float) -> Image.Image:
@@ -189,6 +188,12 @@ class FlowObjective:
                 if given.is_dir() and given not in copied and not (target / name).exists():
                     shutil.copytree(given, target / name)
                 copied.add(given)
+
+    def _count_flops(self, tokens: TokenCounts) -> float:
+        shape = self.network.shape
+        if "base" in self.recipe.train:
+            return 3.0 * forward_flops(shape, tokens)
+        return training_flops(shape, tokens, lora_rank(self.network) or 0, self.recipe.parallel.checkpointing)
 
     def _dropped(self, draws: Draws) -> Reference | None:
         return draws.dropped_reference(self.recipe.data.reference_dropout)

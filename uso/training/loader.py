@@ -142,7 +142,6 @@ class SampleReader:
         self.settings = settings
         self._lookup = lookup
         self._always = frozenset(always)
-        self._snapshots = [Snapshot(source.root, source.version) for source in catalog.sources]
         self._verified = np.zeros(len(catalog), dtype=bool)
 
     def read(self, row: int, number: int) -> Sample:
@@ -152,7 +151,7 @@ class SampleReader:
         found = {role: self._lookup(entry, role) for role in roles} if self._lookup else {}
         encoded = {role: tensors for role, tensors in found.items() if tensors is not None}
         wanted = [role for role in roles if role not in encoded or role in self._always]
-        snapshot = self._snapshots[entry.source]
+        snapshot = self.catalog.sources[entry.source].snapshot
         try:
             members = self._members(snapshot, entry, wanted)
             if self.settings.verify == "always" or (self.settings.verify == "first" and not self._verified[row]):

@@ -19,7 +19,8 @@ def overview(recipe: Recipe) -> str:
         f"{recipe.steps * recipe.batch.size / order.epoch_samples:.1f} epochs of {order.epoch_samples:,}"
     ]
     lines += [
-        f"  {source.root}, version {source.version}: {source.rows.num_rows:,} samples in {len(source.shards):,} shards"
+        f"  {source.snapshot.root}, version {source.snapshot.version}: "
+        f"{source.rows.num_rows:,} samples in {len(source.shards):,} shards"
         + (f" where {source.where}" if source.where else "")
         for source in catalog.sources
     ]

@@ -16,7 +16,7 @@ def catalog_of(recipe: Recipe, split: Split) -> Catalog:
         StoreSource(store.path, _both(data.where, store.where), store.weight, store.version) for store in data.stores
     ]
     shapes = Shapes(data.side, data.content_long_side, data.longest_aspect)
-    return resolve(stores, shapes, split=split, slots=data.slots.slots(), prompt=data.prompt)
+    return resolve(stores, shapes, split=split, slots=data.slots, prompt=data.prompt)
 
 
 def heldout_catalog_of(recipe: Recipe) -> Catalog | None:

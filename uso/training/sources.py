@@ -80,9 +80,7 @@ def resolve(
             share = max(1, round(total * store.weight / sum(weighted)))
         sources.append(
             CatalogSource(
-                root=snapshot.root,
-                version=snapshot.version,
-                digest=snapshot.digest,
+                snapshot=snapshot,
                 where=store.where,
                 weight=store.weight,
                 rows=table.select(_kept(used, prompt)),

@@ -19,6 +19,7 @@ from uso.training.loader import LoaderSettings, TripletLoader
 from uso.training.recipe import Recipe
 from uso.training.recipe_data import catalog_of
 from uso.training.run import train
+from uso.training.sources import Shapes, StoreSource, resolve
 
 Maker = Callable[..., Recipe]
 
@@ -38,6 +39,18 @@ def test_a_runs_record_agrees_with_what_its_loader_gave(pipeline: Path, tmp_path
         given = Counter(name for batch in batches[:step] for name in batch)
         told = {name: use.times for name, all_uses in found.items() for use in all_uses if use.step == step}
         assert {name: times for name, times in told.items() if times} == dict(given)
+
+
+def test_a_candidate_that_two_sources_hold_is_counted_in_both(pipeline: Path, tmp_path: Path) -> None:
+    store = str(make_store(tmp_path / "store", 8).root)
+    overrides = ("steps=4", "batch.size=4", "watch.grids=null")
+    train(load_recipe(tiny_file(tmp_path, pipeline), overrides, [store, store]), tmp_path / "run", World())
+    found = uses(tmp_path / "run", ids_of(store))
+    assert {use.times for all_uses in found.values() for use in all_uses if use.step == 4} == {2}
+
+
+def ids_of(store: str) -> list[str]:
+    return [str(name) for name in resolve([StoreSource(store)], Shapes(64, 64)).ids().to_pylist()]
 
 
 def test_a_sample_that_is_not_among_the_runs_is_not_told_of(tiny_recipe: Maker, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_held_out_subjects_are_never_among_the_training_samples(catalog: Catalog
 def test_later_commits_do_not_change_a_pinned_run(tmp_path: Path) -> None:
     made = make_store(tmp_path / "growing", 20)
     before = resolve([StoreSource(str(made.root))], SHAPES)
-    version = before.sources[0].version
+    version = before.sources[0].snapshot.version
     stream = ids(before, 1, 2, 5)
     make_store(tmp_path / "growing", 10, first=500)
     pinned = resolve([StoreSource(str(made.root), version=version)], SHAPES)

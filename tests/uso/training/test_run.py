@@ -19,10 +19,13 @@ from torch import Tensor
 from manifests.store import Store
 from tests.uso.training.conftest import tiny_file
 from tests.uso.training.stores import make_store
+from uso.latents import LatentCodec
+from uso.text import T5Encoder
 from uso.training.distributed import World
 from uso.training.recipe import Recipe
 from uso.training.run import RunBusyError, newest_checkpoint, train
 from uso.training.state import CheckpointDamagedError, RunMismatchError, checkpoints, load_state
+from uso.vision import VisionTower
 
 Maker = Callable[..., Recipe]
 
@@ -89,13 +92,22 @@ def test_an_interrupted_run_ends_with_the_same_bits(tiny_recipe: Maker, tmp_path
     assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
 
 
-def test_a_cache_of_encodings_changes_no_bit(tiny_recipe: Maker, tmp_path: Path) -> None:
+def test_a_cache_of_encodings_changes_no_bit(
+    tiny_recipe: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     train(tiny_recipe(), tmp_path / "without", World())
     cache = f"data.cache={{path: {tmp_path / 'cache'}}}"
     for name in ("cold", "warm"):
         train(tiny_recipe(cache), tmp_path / name, World())
         assert same(tmp_path / "without" / "checkpoints", tmp_path / name / "checkpoints")
-    assert any((tmp_path / "cache").rglob("*.safetensors"))
+    monkeypatch.setattr(LatentCodec, "moments", _unreachable)
+    monkeypatch.setattr(VisionTower, "encode", _unreachable)
+    monkeypatch.setattr(T5Encoder, "encode", _unreachable)
+    train(tiny_recipe(cache), tmp_path / "from the cache alone", World())
+
+
+def _unreachable(*_given: object, **_named: object) -> None:
+    raise AssertionError("what the cache holds was encoded again")
 
 
 def test_micro_batches_change_nothing_but_rounding(tiny_recipe: Maker, tmp_path: Path) -> None:
@@ -130,6 +142,7 @@ def test_another_recipe_cannot_take_over_a_run(tiny_recipe: Maker, tmp_path: Pat
         ("seed=6", "seed"),
         ("batch.size=5", "batch"),
         ("data.window=7", "data"),
+        ("model.lora_rank=8", "model"),
         ("train=[projector]", "train"),
     ):
         with pytest.raises(RunMismatchError, match=field):
