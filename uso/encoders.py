@@ -46,6 +46,11 @@ class FrozenEncoder:
         dtype: torch.dtype = next(self.model.parameters()).dtype
         return dtype
 
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """Return what, beside the weights, decides what comes out for an input: a cache of outputs is keyed by both."""
+        return ()
+
     def release(self) -> None:
         """Let the model go, and give its memory back."""
         self._model = None

@@ -38,6 +38,11 @@ class LatentCodec(FrozenEncoder):
                 raise ValueError(f"{len(lacking)} weights are missing or unexpected ({', '.join(lacking[:3])})")
         return cls(model.to(device), source)
 
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """Return shift and scale of the latents."""
+        return self._affine()
+
     def encode(self, pixels: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Return latents `[B, C, h / 8, w / 8]` of images `[B, 3, h, w]` in -1..1.
 

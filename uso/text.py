@@ -25,6 +25,11 @@ class T5Encoder(FrozenEncoder):
         self.tokenizer = tokenizer
         self.length = length
 
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """Return the number of tokens, and the vocabulary."""
+        return self.length, sorted(self.tokenizer.get_vocab().items())
+
     @classmethod
     def load(
         cls, source: str, *, dtype: torch.dtype, device: torch.device | str = "cpu", length: int = T5_LENGTH
@@ -53,6 +58,11 @@ class CLIPTextEncoder(FrozenEncoder):
     def __init__(self, model: CLIPTextModel, tokenizer: AutoTokenizer, source: str) -> None:
         super().__init__(model, source)
         self.tokenizer = tokenizer
+
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """Return the vocabulary."""
+        return (sorted(self.tokenizer.get_vocab().items()),)
 
     @classmethod
     def load(cls, source: str, *, dtype: torch.dtype, device: torch.device | str = "cpu") -> CLIPTextEncoder:

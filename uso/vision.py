@@ -49,6 +49,11 @@ class VisionTower(FrozenEncoder):
         model = load_pretrained(_VISION_HALF.get(kind, AutoModel), source, dtype, device)
         return cls(model, processor, source, layers)
 
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """Return the layers that are read, and how images are brought to the tower."""
+        return self.layers, self.processor.to_json_string()
+
     @torch.no_grad()
     def encode(self, images: Sequence[Image.Image]) -> StyleFeatures:
         """Return the hidden states `[images, tokens, width]` of the three layers.

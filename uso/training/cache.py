@@ -11,7 +11,10 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
+
+from manifests.identities import ID_LENGTH
+from uso.encoders import FrozenEncoder
 
 
 class EncoderCache:
@@ -43,10 +46,10 @@ class EncoderCache:
         return self.folder / namespace / key[:2] / f"{key}.safetensors"
 
 
-def weights_digest(model: nn.Module, *settings: object) -> str:
-    """Return a digest of a model's weights, their dtypes, and the settings that decide what it makes of an input."""
-    digest = hashlib.sha256(repr(settings).encode())
-    for name, tensor in sorted(model.state_dict().items()):
+def encoder_digest(encoder: FrozenEncoder) -> str:
+    """Return a digest of an encoder's class, weights and their dtypes, and of its settings."""
+    digest = hashlib.sha256(f"{type(encoder).__name__} {encoder.settings!r}".encode())
+    for name, tensor in sorted(encoder.model.state_dict().items()):
         digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()[:32]
+    return digest.hexdigest()[:ID_LENGTH]

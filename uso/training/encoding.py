@@ -10,33 +10,24 @@ import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from manifests.identities import digest_of
 from manifests.records import Role
 from uso.images import Size
 from uso.latents import LatentCodec
+from uso.nano.vision import NanoVision
 from uso.projector import StyleFeatures
 from uso.text import CLIPTextEncoder, T5Encoder
-from uso.training.cache import EncoderCache, weights_digest
+from uso.training.cache import EncoderCache, encoder_digest
 from uso.training.catalog import Entry, Slots
 from uso.training.loader import Encoded, Pixels, Sample
+from uso.vision import VisionTower
 
 _PROMPTS_KEPT = 256
-
-
-class StyleEncoder(Protocol):
-    """A frozen vision tower."""
-
-    @property
-    def model(self) -> torch.nn.Module:
-        """Return its network."""
-
-    def encode(self, images: list[Image.Image]) -> StyleFeatures:
-        """Return hidden states `[images, tokens, width]` at three levels."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +37,7 @@ class FrozenEncoders:
     t5: T5Encoder
     clip: CLIPTextEncoder
     codec: LatentCodec
-    vision: StyleEncoder | None = None
+    vision: VisionTower | NanoVision | None = None
 
 
 class Encoding:
@@ -68,13 +59,11 @@ class Encoding:
         self._names: dict[str, str] = {}
         if cache is not None:
             if "latents" in keep:
-                self._names["latents"] = weights_digest(encoders.codec.model, "latents")
+                self._names["latents"] = encoder_digest(encoders.codec)
             if "vision" in keep and encoders.vision is not None:
-                self._names["vision"] = weights_digest(encoders.vision.model, "vision")
+                self._names["vision"] = encoder_digest(encoders.vision)
             if "text" in keep:
-                lengths = (encoders.t5.length, encoders.t5.source, encoders.clip.source)
-                text = weights_digest(encoders.t5.model, *lengths) + weights_digest(encoders.clip.model)
-                self._names["text"] = hashlib.sha256(text.encode()).hexdigest()[:32]
+                self._names["text"] = digest_of([encoder_digest(encoders.t5), encoder_digest(encoders.clip)])
         self._text: Callable[[str], Encoded] = lru_cache(maxsize=_PROMPTS_KEPT)(self._encode_text)
 
     def lookup(self, entry: Entry, role: Role) -> Encoded | None:
