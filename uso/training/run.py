@@ -45,6 +45,7 @@ from uso.training.stop import StopSignal
 from uso.training.style_reward import StyleReward
 from uso.training.tally import Tally
 from uso.training.versions import versions
+from uso.training.watch.jsonl import cut_lines
 from uso.training.watch.recorder import Recorder
 from uso.training.watch.report import write_report
 
@@ -178,6 +179,7 @@ class Run:
         if world.leads:
             self._write_record(resumed=resume is not None)
             self.recorder = Recorder(out, self._facts(), self.step if resume is not None else None)
+        world.barrier()
 
     def go(self, stop: StopSignal) -> Outcome:
         """Take steps until the last one, or until asked to stop."""
@@ -325,7 +327,9 @@ class Run:
     def _note_damaged(self, batch: Batch) -> None:
         if batch.damaged:
             lines = [
-                json.dumps({"step": self.step, "rank": self.world.rank, "sample": error.sample, "fault": error.fault})
+                json.dumps(
+                    {"step": self.step + 1, "rank": self.world.rank, "sample": error.sample, "fault": error.fault}
+                )
                 for error in batch.damaged
             ]
             with (self.out / SKIPPED).open("a") as file:
@@ -335,6 +339,7 @@ class Run:
         self.out.mkdir(parents=True, exist_ok=True)
         (self.out / OUTCOME).unlink(missing_ok=True)
         (self.out / RECIPE).write_text(yaml.safe_dump(self.asked.model_dump(mode="json"), sort_keys=False))
+        cut_lines(self.out / SKIPPED, self.step if resumed else None)
         if not resumed:
             record_samples(self.catalog, self.loader.order, self.out / RECORD)
 

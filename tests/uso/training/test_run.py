@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +30,7 @@ from uso.training.state import CheckpointDamagedError, RunMismatchError, checkpo
 from uso.vision import VisionTower
 
 Maker = Callable[..., Recipe]
+Start = Callable[..., int]
 
 
 def weights(folder: Path) -> dict[str, Tensor]:
@@ -221,34 +224,76 @@ def test_exported_files_load_as_a_release_and_draw_the_same(tiny_recipe: Maker, 
     assert trained.draw(samples, 3, 1.0).tobytes() == released.draw(samples, 3, 1.0).tobytes()
 
 
-def test_sigterm_saves_and_leaves_and_kills_repeat_nothing(store: Store, pipeline: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def start(store: Store, pipeline: Path, tmp_path: Path) -> Start:
+    """Return what trains in a process of its own, and kills it after so many lines of metrics and seconds."""
     recipe = tiny_file(tmp_path, pipeline)
     command = [sys.executable, "-m", "curation.cli", "train", str(recipe), "--data", str(store.root), "--steps", "12"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
-    def run(out: Path, *more: str, kill: tuple[int, int] | None = None) -> int:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    def run(out: Path, *more: str, kill: tuple[int, int, float] | None = None) -> int:
         process = subprocess.Popen(
             [*command, "--out", str(out), *more], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         if kill is not None:
-            number, lines = kill
+            number, lines, seconds = kill
             metrics = out / "metrics.jsonl"
             while process.poll() is None and (not metrics.exists() or metrics.read_text().count("\n") < lines):
                 time.sleep(0.02)
+            time.sleep(seconds)
             process.send_signal(number)
         return process.wait(timeout=120)
 
-    assert run(tmp_path / "whole") == 0
-    assert run(tmp_path / "parts", kill=(signal.SIGKILL, 3)) == -signal.SIGKILL
-    assert run(tmp_path / "parts", "--resume", "latest", kill=(signal.SIGTERM, 7)) == 0
+    return run
+
+
+def test_sigterm_saves_and_leaves_and_kills_repeat_nothing(start: Start, tmp_path: Path) -> None:
+    assert start(tmp_path / "whole") == 0
+    assert start(tmp_path / "parts", kill=(signal.SIGKILL, 3, 0)) == -signal.SIGKILL
+    assert start(tmp_path / "parts", "--resume", "latest", kill=(signal.SIGTERM, 7, 0)) == 0
     saved = newest_checkpoint(tmp_path / "parts")
     assert saved is not None
     assert 4 <= load_state(saved).step < 12
-    assert run(tmp_path / "parts") == 2, "a run that is there is not overwritten"
-    assert run(tmp_path / "parts", "--resume", "latest") == 0
+    assert start(tmp_path / "parts") == 2, "a run that is there is not overwritten"
+    assert start(tmp_path / "parts", "--resume", "latest") == 0
     assert same(tmp_path / "whole/checkpoints/step-00000012", tmp_path / "parts/checkpoints/step-00000012")
     steps = [json.loads(line)["step"] for line in (tmp_path / "parts/metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(set(steps))
+
+
+@pytest.mark.slow
+def test_six_kills_at_random_moments_change_no_bit(start: Start, tmp_path: Path) -> None:
+    assert start(tmp_path / "whole") == 0
+    for _ in range(6):
+        moment = random.randint(0, 10), random.uniform(0, 0.4)
+        print("killed after", moment)
+        start(tmp_path / "parts", "--resume", "latest", kill=(signal.SIGKILL, *moment))
+    assert start(tmp_path / "parts", "--resume", "latest") == 0
+    assert same(tmp_path / "whole/checkpoints/step-00000012", tmp_path / "parts/checkpoints/step-00000012")
+    assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
+
+
+def test_a_skipped_sample_is_noted_once_however_often_its_step_is_taken(
+    store: Store, pipeline: Path, tmp_path: Path
+) -> None:
+    from uso.training.load_recipe import load_recipe
+
+    shutil.copytree(store.root, tmp_path / "store")
+    (shard, *_) = sorted((tmp_path / "store/shards").glob("*.tar"))
+    shard.unlink()
+    path = tiny_file(tmp_path, pipeline)
+
+    def recipe(steps: int) -> Recipe:
+        return load_recipe(path, (f"steps={steps}", "data.on_error=skip"), [str(tmp_path / "store")])
+
+    train(recipe(6), tmp_path / "whole", World())
+    train(recipe(6), tmp_path / "parts", World())
+    third = tmp_path / "parts/checkpoints/step-00000002"
+    train(recipe(6), tmp_path / "parts", World(), resume=third)
+    noted = (tmp_path / "whole/skipped.jsonl").read_text()
+    assert noted
+    assert (tmp_path / "parts/skipped.jsonl").read_text() == noted
+    assert same(tmp_path / "whole/checkpoints/step-00000006", tmp_path / "parts/checkpoints/step-00000006")
 
 
 def test_recomputed_blocks_train_the_same_weights(tiny_recipe: Maker, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ class MetricLines:
     """
 
     def __init__(self, path: Path, resume_step: int | None) -> None:
-        _cut(path, resume_step)
+        cut_lines(path, resume_step)
         self._file = path.open("a", encoding="utf-8")
 
     def scalars(self, step: int, time: float, values: Mapping[str, float]) -> None:
@@ -47,7 +47,8 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 yield parsed
 
 
-def _cut(path: Path, resume_step: int | None) -> None:
+def cut_lines(path: Path, resume_step: int | None) -> None:
+    """Leave of a file the whole lines up to a step, and none without one; the file is replaced whole."""
     kept = [] if resume_step is None else [line for line in read_lines(path) if line[STEP] <= resume_step]
     draft = path.with_name(f".{path.name}.partial")
     with draft.open("w", encoding="utf-8") as file:
