@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 ID_LENGTH = 32
@@ -20,6 +21,12 @@ def digest_of(value: Any) -> str:
     """Return a digest of a JSON-serialisable value that does not depend on the order of its keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
+
+
+def digest_of_file(path: Path) -> str:
+    """Return the sha256 of a file, 64 hexadecimal digits, without reading all of it into memory at once."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def candidate_id(target: str, layout: str, index: int, generation: str) -> str:

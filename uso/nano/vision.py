@@ -12,11 +12,12 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
+from manifests.identities import digest_of_file
 from uso.encoders import EncoderError, FrozenEncoder
 from uso.images import flatten
 from uso.nano.square import to_square
 from uso.nano.tower import NanoTower
-from uso.nano.weights import SHIPPED, digest_of_file, load_tower
+from uso.nano.weights import SHIPPED, load_tower
 from uso.projector import StyleFeatures
 
 NANO_SOURCE = "nano"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -45,9 +44,3 @@ def load_tower(path: Path = SHIPPED) -> NanoTower:
         cause = str(error).splitlines()[0]
         raise ValueError(f"{path} does not hold the weights of a nano encoder: {cause}") from error
     return tower.eval()
-
-
-def digest_of_file(path: Path) -> str:
-    """Return the sha256 of a weights file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

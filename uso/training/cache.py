@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from manifests.identities import ID_LENGTH
 from uso.encoders import FrozenEncoder
+from uso.formats.safefile import write_weights
 
 
 class EncoderCache:
@@ -35,12 +34,7 @@ class EncoderCache:
 
     def save(self, namespace: str, key: str, tensors: Mapping[str, Tensor]) -> None:
         """Keep tensors under a key."""
-        path = self._path(namespace, key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
-        os.close(handle)
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary)
-        Path(temporary).replace(path)
+        write_weights(self._path(namespace, key), tensors)
 
     def _path(self, namespace: str, key: str) -> Path:
         return self.folder / namespace / key[:2] / f"{key}.safetensors"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -16,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from manifests.identities import digest_of_file
 from uso.formats.safefile import write_weights
 from uso.training.order import Position
 from uso.training.parallel import sharded_like, whole
@@ -79,7 +79,7 @@ def save_checkpoint(
     if ema is not None:
         write(draft / EMA, ema)
     write_weights(draft / OPTIMIZER, optimizer)
-    files = {str(path.relative_to(draft)): _sha256(path) for path in sorted(draft.rglob("*")) if path.is_file()}
+    files = {str(path.relative_to(draft)): digest_of_file(path) for path in sorted(draft.rglob("*")) if path.is_file()}
     (draft / STATE).write_text(json.dumps({**asdict(state), "files": files}, indent=1) + "\n")
     for path in draft.rglob("*"):
         _flush(path)
@@ -106,7 +106,7 @@ def load_state(folder: Path) -> RunState:
     for name, digest in files.items():
         if not (folder / name).is_file():
             raise CheckpointDamagedError(f"{folder / name}: is missing; remove {folder} to go on from an older one")
-        if _sha256(folder / name) != digest:
+        if digest_of_file(folder / name) != digest:
             raise CheckpointDamagedError(
                 f"{folder / name}: is not what was written (another sha256); remove {folder} to go on from an older one"
             )
@@ -141,11 +141,6 @@ def _remove(folder: Path) -> None:
     """Remove a checkpoint so that an interruption leaves none that looks whole."""
     (folder / STATE).unlink()
     shutil.rmtree(folder)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flush(path: Path) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from manifests.identities import digest_of_file
 from uso.nano.tower import NanoTower
-from uso.nano.weights import SHIPPED, digest_of_file, load_tower
+from uso.nano.weights import SHIPPED, load_tower
 from workers.encoders.preprocess import Pixels, to_square
 
 _BATCH = 16

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from uso.nano.weights import SHIPPED, digest_of_file, load_tower
+from manifests.identities import digest_of_file
+from uso.nano.weights import SHIPPED, load_tower
 
 
 def test_the_shipped_tower_is_ready_to_use() -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from manifests.identities import digest_of_file
 from uso.nano.square import to_square
 from uso.nano.tower import NanoTower
-from uso.nano.weights import SHIPPED, digest_of_file, load_tower
+from uso.nano.weights import SHIPPED, load_tower
 
 
 class NanoStyleScorer:
