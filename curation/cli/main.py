@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from curation.cli import corpus, curate, encoders, model, runs, sample, store, train
+from curation.cli import corpus, curate, encoders, model, nano, runs, sample, store, train
 
 app = typer.Typer(
     name="triptych",
@@ -19,6 +19,7 @@ app.add_typer(curate.app, name="curate")
 app.add_typer(store.app, name="store")
 app.add_typer(encoders.app, name="encoders")
 app.add_typer(model.app, name="model")
+app.add_typer(nano.app, name="nano")
 app.command("sample")(sample.sample)
 app.command("train")(train.train)
 app.add_typer(runs.app, name="runs")

@@ -53,9 +53,9 @@ def train(
 
     Examples:
 
-    `triptych train jobs/train/nano-stage1.yaml --data runs/demo --out runs/train/stage1`
+    `triptych train jobs/nano/stage1.yaml --data runs/demo --out runs/train/stage1`
 
-    `triptych train jobs/train/nano-stage1.yaml --data runs/demo --out runs/train/stage1 --resume latest`
+    `triptych train jobs/nano/stage1.yaml --data runs/demo --out runs/train/stage1 --resume latest`
 
     `torchrun --nproc-per-node 8 --no-python triptych train jobs/train/uso-stage2.yaml --data /shared/store --out run`
 

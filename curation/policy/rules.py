@@ -49,6 +49,16 @@ class Rule(BaseModel):
         """Tell whether the rule applies to candidates of this layout."""
         return self.when is None or self.when.layout == layout
 
+    def to_sql(self) -> str:
+        """Return the rule as a condition over the columns of `triplets`; a missing score breaks no rule."""
+        bounds = [
+            f"{self.column} {sign} {bound!r}"
+            for sign, bound in ((">=", self.min), ("<=", self.max))
+            if bound is not None
+        ]
+        kept = f"coalesce({' and '.join(bounds)}, true)"
+        return kept if self.when is None else f"(layout <> '{self.when.layout}' or {kept})"
+
     def broken_by(self, value: float) -> str | None:
         """Return the reason for which a value is refused, e.g. `style_leak>0.55`, or None."""
         if self.min is not None and value < self.min:
@@ -69,6 +79,10 @@ class Policy(BaseModel):
     def digest(self) -> str:
         """Return the digest of the rules."""
         return digest_of([rule.model_dump() for rule in self.rules])
+
+    def to_sql(self) -> str:
+        """Return the policy as a filter that `data.where` of a training recipe takes: what satisfies every rule."""
+        return " and ".join(rule.to_sql() for rule in self.rules) or "true"
 
     def to_yaml(self) -> str:
         """Return the policy as YAML that a spec takes under `policy`."""

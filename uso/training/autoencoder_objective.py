@@ -39,6 +39,7 @@ class AutoencoderObjective:
         self.recipe = recipe
         self.device = device
         self.model = model.to(device).float().train()
+        self._halved = recipe.parallel.halves(device)
         self.lookup: Lookup | None = None
         self.always_read: tuple[Role, ...] = ()
         self.parameters = dict(model.named_parameters())
@@ -55,9 +56,10 @@ class AutoencoderObjective:
         """Return the reconstruction loss `[n]`."""
         images = torch.stack([example.clean for example in examples]).to(self.device)
         noise = torch.stack([example.noise for example in examples]).to(self.device)
-        posterior = self.model.encode(images).latent_dist
-        drawn = self.model.decode(posterior.mean + posterior.std * noise).sample
-        losses: Tensor = _per_image(drawn, images) + _KL_WEIGHT * posterior.kl()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._halved):
+            posterior = self.model.encode(images).latent_dist
+            drawn = self.model.decode(posterior.mean + posterior.std * noise).sample
+        losses: Tensor = _per_image(drawn.float(), images) + _KL_WEIGHT * posterior.kl().float()
         return losses
 
     def flops(self, example: Example) -> float:

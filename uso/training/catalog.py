@@ -27,6 +27,8 @@ class Slots(BaseModel):
 
     USO's own are the default. Stage 1 has no content. A de-stylization expert has `target: content, content: target`;
     a stylization expert `target: style, content: target` (uso-method: experts are subject-reference models).
+    `second` is a further reference in the content's place, after it, cut and encoded as the content is: the style
+    image stands there where one autoencoder shall serve for both (the paper's ablation).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,18 +36,21 @@ class Slots(BaseModel):
     target: Role = "target"
     content: Role | None = "content"
     style: Role | None = "style"
+    second: Role | None = None
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        used = [role for role in (self.target, self.content, self.style) if role is not None]
+        used = [role for role in (self.target, self.content, self.style, self.second) if role is not None]
         if len(set(used)) < len(used):
             raise ValueError(f"slots: each image of a triplet can take one place, not two ({', '.join(used)})")
+        if self.second is not None and self.content is None:
+            raise ValueError("slots: a second reference stands after the first; put it in `content`")
         return self
 
     @property
     def roles(self) -> tuple[Role, ...]:
         """Return the images of a triplet that are read at all."""
-        used = {self.target, self.content, self.style}
+        used = {self.target, self.content, self.style, self.second}
         return tuple(role for role in ROLES if role in used)
 
 

@@ -127,7 +127,7 @@ class Encoding:
         """Return the image's hash and what was done to it: target and content are cut by rules of their own."""
         if role == self.slots.target:
             return f"{entry.assets[role]}-target-{_spelled(entry.bucket.target)}"
-        if role == self.slots.content and entry.bucket.content is not None:
+        if role in (self.slots.content, self.slots.second) and entry.bucket.content is not None:
             return f"{entry.assets[role]}-content-{_spelled(entry.bucket.content)}"
         return entry.assets[role]
 

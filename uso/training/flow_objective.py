@@ -61,7 +61,7 @@ class FlowObjective:
         style = recipe.data.slots.style
         self.always_read: tuple[Role, ...] = (style,) if recipe.reward is not None and style is not None else ()
         self._flops: Callable[[TokenCounts], float] = lru_cache(maxsize=None)(self._count_flops)
-        self._autocast = recipe.parallel.autocast
+        self._halved = recipe.parallel.halves(device)
 
     def prepare(self, samples: Sequence[Sample]) -> list[Example]:
         """Return samples encoded, with noise, time and drop-outs of their pass."""
@@ -79,7 +79,7 @@ class FlowObjective:
 
     def autocast(self) -> AbstractContextManager[None]:
         """Return the mixed precision that the recipe asks for, as a context."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast is not None)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._halved)
 
     def stacked(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor, Conditions]:
         """Return clean latents, noise, times and conditions of examples of one kind, as one batch on the device."""
@@ -123,9 +123,9 @@ class FlowObjective:
             target = self.encoding.moments(example.sample, slots.target)[0]
             pictures = [("drawn", codec.decode_images(latent)[0]), ("target", codec.decode_images(target)[0])]
             given: list[tuple[str, Image.Image]] = []
-            if slots.content is not None:
-                content = self.encoding.moments(example.sample, slots.content)[0]
-                given.append(("content", codec.decode_images(content)[0]))
+            for place, role in (("content", slots.content), ("second", slots.second)):
+                if role is not None:
+                    given.append((place, codec.decode_images(self.encoding.moments(example.sample, role)[0])[0]))
             if slots.style is not None and slots.style in example.sample.images:
                 given.append(("style", Image.fromarray(example.sample.images[slots.style])))
             rows.append(SheetRow(example.sample.prompt or "(empty prompt)", given, pictures))
@@ -206,10 +206,11 @@ class FlowObjective:
         size = tuple(mean.shape[1:])
         drawn = flow.latents == "sample" and time is None
         clean = mean[0] + std[0] * draws.normal("target", size) if drawn else mean[0]
-        contents: tuple[Tensor, ...] = ()
-        if slots.content is not None and dropped != "content":
-            content, deviation = self.encoding.moments(sample, slots.content)
-            contents = (content + deviation * draws.normal("content", tuple(content.shape)) if drawn else content,)
+        contents: list[Tensor] = []
+        for place, role in (("content", slots.content), ("second", slots.second)):
+            if role is not None and dropped != "content":
+                content, deviation = self.encoding.moments(sample, role)
+                contents.append(content + deviation * draws.normal(place, tuple(content.shape)) if drawn else content)
         styles: tuple[StyleFeatures, ...] = ()
         if slots.style is not None and dropped != "style":
             styles = (self.encoding.style(sample, slots.style),)
@@ -217,5 +218,5 @@ class FlowObjective:
         text, pooled = self.encoding.text("" if silent else sample.prompt)
         if time is None:
             time = draw_time(draws, flow.times, *token_grid(mean), flow.shift)
-        conditions = Conditions(text, pooled, contents, styles)
+        conditions = Conditions(text, pooled, tuple(contents), styles)
         return Example(sample, dropped, clean, draws.normal("noise", size), time, conditions)

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from manifests.yaml_file import YamlError, describe, read_mapping
+from uso.nano.family import with_family
 from uso.training.recipe import Recipe
 
 PAGE = "docs/training.md"
@@ -19,11 +20,14 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), stores: Sequence[str]
 
     `stores` take the place of the recipe's own; one written `DIR@7` is pinned to version 7 of its manifest. Paths of
     weights and stores start at the working folder, those of `needs` at the recipe's; `{runs}` in a path stands for the
-    recipe's `runs`. Raises YamlError before any work starts.
+    recipe's `runs`, `{nano}` for the family that ships. Raises YamlError before any work starts.
     """
     raw = read_mapping(path, overrides, example="batch.size=64")
     runs = str(raw.get("runs", Recipe.model_fields["runs"].default))
-    raw = {key: value if key == "runs" else _placed(value, runs) for key, value in raw.items()}
+    try:
+        raw = {key: value if key == "runs" else _placed(value, runs) for key, value in raw.items()}
+    except FileNotFoundError as error:
+        raise YamlError(f"{path}: {error}") from None
     if stores:
         data = raw.setdefault("data", {})
         if isinstance(data, dict):
@@ -41,9 +45,9 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), stores: Sequence[str]
 
 
 def _placed(value: Any, runs: str) -> Any:
-    """Return part of a recipe with `{runs}` replaced in every string."""
+    """Return part of a recipe with `{runs}` and `{nano}` replaced in every string."""
     if isinstance(value, str):
-        return value.replace("{runs}", runs)
+        return with_family(value.replace("{runs}", runs))
     if isinstance(value, dict):
         return {key: _placed(inner, runs) for key, inner in value.items()}
     return [_placed(inner, runs) for inner in value] if isinstance(value, list) else value

@@ -170,7 +170,7 @@ class SampleReader:
     def _cut(self, image: Pixels, entry: Entry, role: Role) -> Pixels:
         if role == self.catalog.slots.target:
             return cut_target(image, entry.bucket.target)
-        if role == self.catalog.slots.content and entry.bucket.content is not None:
+        if role in (self.catalog.slots.content, self.catalog.slots.second) and entry.bucket.content is not None:
             return cut_content(image, entry.bucket.content)
         return image
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from uso.images import CONTENT_LONG_SIDE, SIDE_STEP
@@ -205,8 +206,16 @@ class ParallelSpec(Keys):
     mode: Literal["replicated", "fsdp"] = "replicated"
     checkpointing: bool = Field(default=False, description="Compute blocks again in the backward pass.")
     compile: bool = Field(default=False, description="Compile the repeated blocks.")
-    autocast: Literal["bfloat16"] | None = None
+    autocast: Literal["bfloat16", "auto"] | None = Field(
+        default=None, description="Mixed precision; `auto` uses it where the processor has matrix units for it."
+    )
     threads: int | None = Field(default=None, ge=1, description="CPU threads of a rank.")
+
+    def halves(self, device: torch.device) -> bool:
+        """Return whether products are taken in bfloat16 on a device."""
+        if self.autocast == "auto":
+            return device.type != "cpu" or torch.cpu._is_amx_tile_supported()
+        return self.autocast is not None
 
     def shards(self, ranks: int) -> bool:
         """Return whether weights are sharded over this many ranks."""

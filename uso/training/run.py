@@ -184,7 +184,7 @@ class Run:
     def go(self, stop: StopSignal) -> Outcome:
         """Take steps until the last one, or until asked to stop."""
         recipe, watch = self.recipe, self.recipe.watch
-        halved = "bfloat16" in (recipe.parallel.autocast, recipe.model.dtype)
+        halved = recipe.parallel.halves(self.world.device) or recipe.model.dtype == "bfloat16"
         tally = Tally(self.world, self.objective, torch.bfloat16 if halved else torch.float32)
         if self.step == 0:
             self._measure()

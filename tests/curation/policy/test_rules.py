@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -42,6 +44,18 @@ def test_a_rule_applies_only_when_its_condition_holds() -> None:
     good = {"style_leak": 0.1, "style_similarity": 0.9, "layout_distance": 0.1}
     assert decide(row(**good), POLICY) == ["layout_distance<0.25"]
     assert decide(row(**good, layout="preserved"), POLICY) == []
+
+
+@settings(deadline=None)
+@given(st.lists(scores, min_size=1, max_size=5), st.sampled_from(["preserved", "shifted"]))
+def test_a_policy_as_sql_keeps_what_it_lets_in(values: list[dict[str, Any]], layout: str) -> None:
+    rows = [row(**each, layout=layout, number=number) for number, each in enumerate(values)]
+    schema = pa.schema(
+        [*((column, pa.float64()) for column in SCORES), ("layout", pa.string()), ("number", pa.int64())]
+    )
+    triplets = pa.Table.from_pylist(rows, schema)
+    kept = duckdb.connect().from_arrow(triplets).filter(POLICY.to_sql()).fetchall()
+    assert [row[-1] for row in kept] == [each["number"] for each in rows if not decide(each, POLICY)]
 
 
 @given(scores, st.booleans())

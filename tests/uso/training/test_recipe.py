@@ -13,6 +13,7 @@ from manifests.store import Store
 from manifests.yaml_file import YamlError
 from tests.uso.training.conftest import tiny_file
 from uso.lora import add_lora, set_trainable
+from uso.nano.family import SIDE, family_folder
 from uso.network import empty_network
 from uso.presets import PRESETS
 from uso.training.chain import Order, run_order
@@ -23,6 +24,7 @@ from uso.training.recipe import OptimizerSpec
 from uso.training.run import newest_checkpoint
 
 READY = sorted(Path("jobs/train").glob("*.yaml"))
+NANO = [Path(f"jobs/nano/{name}.yaml") for name in ("autoencoder", "base", "stylize", "destylize", "stage1", "stage2")]
 
 
 @pytest.mark.parametrize("path", READY, ids=lambda path: path.stem)
@@ -30,6 +32,16 @@ def test_a_ready_recipe_is_valid(path: Path) -> None:
     recipe = load_recipe(path, (), ["somewhere"])
     assert recipe.name == path.stem
     assert all(need.recipe in READY for need in recipe.needs)
+
+
+@pytest.mark.parametrize("path", NANO, ids=lambda path: path.stem)
+def test_a_recipe_of_the_nano_family_is_valid_and_builds_on_the_family(path: Path) -> None:
+    recipe = load_recipe(path, (), ["somewhere"])
+    assert recipe.name == f"nano-{path.stem}"
+    assert recipe.data.side == SIDE
+    assert all(need.recipe in NANO and need.out == Path("runs/nano") / need.recipe.stem for need in recipe.needs)
+    if recipe.model.pipeline is not None:
+        assert recipe.model.pipeline == str(family_folder() / "pipeline")
 
 
 def test_the_stages_have_the_papers_numbers() -> None:
@@ -72,6 +84,7 @@ def test_at_full_size_a_stage_trains_what_the_release_holds() -> None:
         ("model.vision=null", "model.vision"),
         ("data.slots.style=null", "data.slots.style"),
         ("data.slots.content=target", "slots"),
+        ("data.slots={content: null, style: null, second: style}", "slots"),
         ("data.reference_dropout=1.5", "data.reference_dropout"),
         ("data.side=100", "data.side"),
         ("data.prompt={subject!r}", "data.prompt"),

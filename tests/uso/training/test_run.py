@@ -58,9 +58,10 @@ def losses(out: Path) -> dict[int, float]:
         ("[lora]", []),
         ("[projector, lora]", ["data.reference_dropout=0.25"]),
         ("[lora]", ["data.slots={target: content, content: target, style: null}"]),
+        ("[lora]", ["data.slots={target: target, content: content, second: style, style: null}"]),
         ("[base]", ["data.slots={target: target, content: null, style: null}"]),
     ],
-    ids=["stage 1", "stage 2", "joint", "de-stylization expert", "base"],
+    ids=["stage 1", "stage 2", "joint", "de-stylization expert", "one autoencoder for both references", "base"],
 )
 def test_only_what_a_stage_trains_changes(
     tiny_recipe: Maker, tmp_path: Path, train_parts: str, changes: list[str]
@@ -93,6 +94,26 @@ def test_an_interrupted_run_ends_with_the_same_bits(tiny_recipe: Maker, tmp_path
     train(tiny_recipe(*changes), tmp_path / "parts", World(), resume=resumed)
     assert same(tmp_path / "whole/checkpoints/step-00000007", tmp_path / "parts/checkpoints/step-00000007")
     assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
+
+
+def test_a_second_reference_stands_behind_the_content_and_is_encoded_as_it_is(tiny_recipe: Maker) -> None:
+    from uso.training.build import build_objective
+    from uso.training.heldout import heldout_samples
+    from uso.training.recipe_data import catalog_of, loader_settings_of
+
+    recipe = tiny_recipe("data.slots={target: target, content: content, second: style, style: null}")
+    swapped = tiny_recipe("data.slots={target: target, content: style, second: content, style: null}")
+    given = []
+    for each in (recipe, swapped):
+        objective = build_objective(each, World())
+        samples = heldout_samples(catalog_of(each, "heldout"), 2, loader_settings_of(each), World(), objective.lookup)
+        given.append([example.conditions for example in objective.prepare_heldout(samples, 0.5)])
+    for one, other in zip(*given, strict=True):
+        assert one is not None
+        assert other is not None
+        assert not one.styles
+        assert torch.equal(one.contents[0], other.contents[1])
+        assert torch.equal(one.contents[1], other.contents[0])
 
 
 def test_a_cache_of_encodings_changes_no_bit(

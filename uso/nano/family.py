@@ -1,0 +1,44 @@
+"""The nano family that ships: a base, the experts trained from it, and a USO, 96 pixels a side, bfloat16.
+
+`pipeline` is a folder in FLUX.1-dev's layout; the other members are USO releases on top of it, `dit_lora.safetensors`
+and, where a style is read, `projector.safetensors`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+FAMILY = Path(__file__).parent / "family"
+
+RECORD = "family.json"
+
+MEMBERS = {"pipeline": "base", "stylize": "stylize", "destylize": "destylize", "uso": "stage2"}
+"""The members, and the name of the run that each is packed from."""
+
+SIDE = 96
+"""Side of the images that the family was trained on, in pixels."""
+
+PLACE = "{nano}"
+"""What stands for the family's folder in specs and recipes."""
+
+
+def family_folder() -> Path:
+    """Return the folder of the family. Raises FileNotFoundError where its base is missing."""
+    if not (FAMILY / "pipeline").is_dir():
+        raise FileNotFoundError(
+            f"{FAMILY}: the nano family is not there; install the package anew, or train it with `make family`"
+        )
+    return FAMILY
+
+
+def read_family() -> dict[str, Any]:
+    """Return the record of the family: recipes, data, held-out losses and sha256 of every file, by member."""
+    record: dict[str, Any] = json.loads((family_folder() / RECORD).read_text())
+    return record
+
+
+def with_family(text: str) -> str:
+    """Return a path of a spec or recipe with `{nano}` replaced. Raises FileNotFoundError where it is not there."""
+    return text.replace(PLACE, str(family_folder())) if PLACE in text else text

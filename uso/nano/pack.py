@@ -1,0 +1,106 @@
+"""Packing of trained runs into the family that ships: weights in bfloat16, and beside them what they were made by."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from manifests.identities import digest_of_file
+from uso.formats.safefile import cast, write_weights
+from uso.nano.family import MEMBERS, RECORD
+from uso.training.outcome import read_outcome
+from uso.training.watch.jsonl import METRICS, read_lines
+
+_TRAINED = ("dit_lora.safetensors", "projector.safetensors", "pipeline")
+
+
+def pack_family(runs: Path, out: Path) -> dict[str, Any]:
+    """Write the family's folder from the finished runs below `runs`, one a member, and return its record.
+
+    The base comes first: the others are trained on what was packed of it. The record, `family.json`, says of each
+    member with which recipe, seed and data it was trained, how its held-out loss fell, and the sha256 of every file.
+    Raises ValueError when the base has not been trained.
+    """
+    sources = {member: runs / name for member, name in MEMBERS.items() if _finished(runs / name)}
+    if "pipeline" not in sources:
+        raise ValueError(f"{runs / MEMBERS['pipeline']}: the base has not been trained; `make family` does it")
+    draft = out.with_name(f".{out.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    record = {}
+    for member, run in sources.items():
+        folder = draft / member
+        for name in _TRAINED:
+            if (run / name).exists() and (member == "pipeline") == (name == "pipeline"):
+                _copy(run / name, folder if name == "pipeline" else folder / name)
+        record[member] = _record(run, folder)
+    record["pipeline"]["autoencoder"] = _history(runs / "autoencoder")
+    (draft / RECORD).write_text(json.dumps(record, indent=1) + "\n")
+    shutil.rmtree(out, ignore_errors=True)
+    draft.rename(out)
+    return record
+
+
+def draw_curves(record: dict[str, Any], path: Path) -> None:
+    """Draw how the held-out loss of each member fell, one small plot a member."""
+    from matplotlib.figure import Figure
+
+    curves = {"autoencoder": record["pipeline"]["autoencoder"]} | record
+    figure = Figure(figsize=(3.0 * len(curves), 2.6), layout="constrained")
+    for axes, (name, facts) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
+        steps, losses = zip(*facts["heldout"], strict=True)
+        axes.plot(steps, losses, marker="o", markersize=3, color="#2a6f97")
+        axes.set_title("base" if name == "pipeline" else name, fontsize=10)
+        axes.set_xlabel("step", fontsize=8)
+        axes.set_ylabel("held-out loss", fontsize=8)
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+        axes.tick_params(labelsize=7)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def _finished(run: Path) -> bool:
+    outcome = read_outcome(run)
+    return outcome is not None and outcome.ending == "finished"
+
+
+def _copy(source: Path, target: Path) -> None:
+    for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
+        if path.is_dir():
+            continue
+        place = target / path.relative_to(source) if source.is_dir() else target
+        if path.suffix == ".safetensors":
+            write_weights(place, cast(load_file(path), torch.bfloat16))
+        else:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
+
+
+def _record(run: Path, folder: Path) -> dict[str, Any]:
+    files = {
+        str(path.relative_to(folder)): {"sha256": digest_of_file(path), "bytes": path.stat().st_size}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    return _history(run) | {"files": files}
+
+
+def _history(run: Path) -> dict[str, Any]:
+    facts = json.loads((run / "run.json").read_text())
+    losses = [
+        [line["step"], round(line["heldout/loss"], 4)] for line in read_lines(run / METRICS) if "heldout/loss" in line
+    ]
+    data = [{key: source[key] for key in ("digest", "where", "weight", "samples")} for source in facts["data"]]
+    kept = ("name", "seed", "steps", "train", "batch", "optimizer", "ema")
+    return {
+        "recipe": {key: facts["recipe"][key] for key in kept},
+        "trained_parameters": facts["trained_parameters"],
+        "data": data,
+        "versions": facts["versions"],
+        "heldout": losses,
+    }
