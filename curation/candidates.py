@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -11,11 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.graph.rows import SCHEMA, Row, to_table
+from curation.spec.experts import ExpertsSpec, RetrievalSpec
 from curation.spec.model import FaultSpec, JobSpec
 from manifests.identities import candidate_id, seed_of
 from manifests.images import ImageRef
 from manifests.records import Layout
-from workers.experts.faults import GOOD, applies
+from workers.experts.base import EXPERT_ROLES, ExpertRole
+from workers.experts.choice import choose_expert
+from workers.experts.faults import GOOD, SPOILED_BY, applies
 
 _CHUNK = 1024
 
@@ -59,14 +62,16 @@ def propose(targets: Sequence[IngestedTarget], spec: JobSpec, digests: Digests) 
 def _candidate(target: IngestedTarget, layout: Layout, index: int, spec: JobSpec, digests: Digests) -> Row:
     own = target.asset_id if target.asset_id and not target.duplicate_of else target.ref_id
     identity = candidate_id(own, layout, index, digests.generation)
-    fault = draw_fault(spec.faults, layout, seed=seed_of(identity, f"fault/{spec.seed}"))
+    known = retrieved_roles(spec.experts, identity)
+    fault = draw_fault(spec.faults, layout, seed=seed_of(identity, f"fault/{spec.seed}"), roles=known)
     reasons, errors = [], []
     if target.refused is not None:
         reasons = [f"ingest:{target.refused}"]
         errors = [f"ingest:{target.refused}: {target.detail}"]
     elif target.duplicate_of is not None:
         reasons = [f"duplicate_of:{target.duplicate_of}"]
-    truth = (fault or GOOD) if spec.faults.share > 0 and not reasons else None
+    good = GOOD if len(known) == len(EXPERT_ROLES) else None  # of a drawn image nobody knows whether it is good
+    truth = (fault or good) if spec.faults.share > 0 and not reasons else None
     return {
         "candidate_id": identity,
         "accepted": False,
@@ -75,7 +80,7 @@ def _candidate(target: IngestedTarget, layout: Layout, index: int, spec: JobSpec
         "layout": layout,
         "index": index,
         "split": target.ref.split,
-        "prompt": spec.prompt.format(subject=_spoken(target.ref)) if layout == "shifted" else "",
+        "prompt": spec.prompt.format(subject=target.ref.spoken) if layout == "shifted" else "",
         "target_id": target.asset_id,
         "target_ref": target.ref_id,
         "subject": target.ref.subject,
@@ -94,10 +99,24 @@ def _candidate(target: IngestedTarget, layout: Layout, index: int, spec: JobSpec
     }
 
 
-def draw_fault(spec: FaultSpec, layout: Layout, *, seed: int) -> str | None:
-    """Return the fault that a candidate is to be spoiled with, or None; decided by its seed alone."""
+def retrieved_roles(experts: ExpertsSpec, candidate: str) -> list[ExpertRole]:
+    """Return the roles whose expert takes this candidate's image from a source, rather than drawing it."""
+    return [
+        role
+        for role in EXPERT_ROLES
+        if isinstance(experts.of(role)[choose_expert(candidate, role, experts.shares(role))], RetrievalSpec)
+    ]
+
+
+def draw_fault(
+    spec: FaultSpec, layout: Layout, *, seed: int, roles: Collection[ExpertRole] = EXPERT_ROLES
+) -> str | None:
+    """Return the fault that a candidate is to be spoiled with, or None; decided by its seed alone.
+
+    Only faults that the experts of `roles` commit are drawn.
+    """
     rng = np.random.default_rng(seed)
-    kinds = [kind for kind in spec.kinds if applies(kind, layout)]
+    kinds = [kind for kind in spec.kinds if applies(kind, layout) and SPOILED_BY[kind] in roles]
     if not kinds or rng.random() >= spec.share:
         return None
     return str(kinds[int(rng.integers(len(kinds)))])
@@ -126,7 +145,3 @@ def in_shard_order(candidates: pa.Table) -> pa.Table:
     keyed = candidates.append_column("_target", target)
     order = [("split", "descending"), ("_target", "ascending"), ("layout", "ascending"), ("index", "ascending")]
     return candidates.take(pc.sort_indices(keyed, sort_keys=order))
-
-
-def _spoken(ref: ImageRef) -> str:
-    return ref.caption or ref.subject.replace("-", " ").replace("_", " ")

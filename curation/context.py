@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.experts import build_expert, device_of
 from curation.gallery import Gallery
 from curation.graph.decide_stage import DecideStage
 from curation.graph.expert_stage import ExpertStage
@@ -14,8 +16,7 @@ from curation.graph.load_stage import LoadStage
 from curation.graph.score_stage import ScoreStage
 from curation.spec.model import JobSpec
 from manifests.identities import digest_of
-from workers.experts.retrieval_destylizer import RetrievalDestylizer
-from workers.experts.retrieval_stylizer import RetrievalStylizer
+from workers.experts.base import ExpertRole
 
 
 @lru_cache(maxsize=2)
@@ -29,15 +30,27 @@ def load_stage(spec: JobSpec) -> LoadStage:
     return LoadStage(gallery_of(spec), kind=spec.image.format)
 
 
-def stylize_stage(spec: JobSpec) -> ExpertStage:
+def stylize_stage(spec: JobSpec, digests: Sequence[str] = ()) -> ExpertStage:
     """Return the stage that makes style references."""
-    return ExpertStage(RetrievalStylizer(gallery_of(spec)), kind=spec.image.format)
+    return _expert_stage(spec, "stylize", digests)
 
 
-def destylize_stage(spec: JobSpec) -> ExpertStage:
+def destylize_stage(spec: JobSpec, digests: Sequence[str] = ()) -> ExpertStage:
     """Return the stage that makes content references."""
-    expert = RetrievalDestylizer(gallery_of(spec), min_overlap=spec.experts.destylize.min_overlap)
-    return ExpertStage(expert, kind=spec.image.format)
+    return _expert_stage(spec, "destylize", digests)
+
+
+def _expert_stage(spec: JobSpec, role: ExpertRole, digests: Sequence[str]) -> ExpertStage:
+    """Return the stage of a role. Raises RuntimeError where the experts here are not those with these `digests`."""
+    gallery, device = gallery_of(spec), device_of(getattr(spec.stages, role))
+    experts = [build_expert(entry, role, gallery, device=device) for entry in spec.experts.of(role)]
+    for expert, expected in zip(experts, digests, strict=False):
+        if expert.digest != expected:
+            raise RuntimeError(
+                f"experts.{role}: the files of {expert.title!r} on this node are not those that the job started with; "
+                "put the same weights on every node"
+            )
+    return ExpertStage(experts, shares=spec.experts.shares(role), kind=spec.image.format)
 
 
 def score_stage(spec: JobSpec, bank: NDArray[np.float32]) -> ScoreStage:

@@ -13,6 +13,9 @@ HELDOUT_FOLD = 9
 CALIBRATION_FOLD = 8
 UNTREATED = "none"
 
+GENERATED = "generated"
+"""Source of images that an expert drew, and the kind of their transform."""
+
 
 def fold_of(subject: str) -> int:
     """Return the fold of a subject: sha256(name) mod 10.
@@ -59,6 +62,11 @@ class ImageRef(BaseModel):
     def split(self) -> Split:
         """Return the split that the subject falls into."""
         return split_of(self.subject)
+
+    @property
+    def spoken(self) -> str:
+        """Return what a prompt calls the subject: the caption, or else the subject's name as words."""
+        return self.caption or self.subject.replace("-", " ").replace("_", " ")
 
     def treated(self, treatment: str) -> ImageRef:
         """Return the same image under another treatment."""

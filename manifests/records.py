@@ -51,7 +51,10 @@ class Asset(Record):
     author: str | None
     attribution_url: str | None
     package: str | None
-    transform: str | None = Field(description="The layout move as JSON; null where the image was left in place.")
+    transform: str | None = Field(
+        description="The layout move as JSON, or, of a source `generated`, how an expert drew the image (kind "
+        "`generated`; its digest, prompt, seed and inputs); null where the image was left in place."
+    )
     width: int | None
     height: int | None
     bytes: int | None
@@ -80,7 +83,9 @@ class Triplet(Record):
     subject: str = Field(description="Subject of the target.")
     style: str = Field(description="Style of the target: family, and treatment where there is one.")
     style_subject: str | None = Field(description="Subject of the style reference, where its source states one.")
-    transform: str | None = Field(description="Layout move of the content reference, as JSON.")
+    transform: str | None = Field(
+        description="Layout move of the content reference, or how an expert drew it, as JSON."
+    )
     licences: list[str] = Field(description="SPDX identifiers of the three images, without repetition.")
     style_similarity: float | None = None
     style_similarity_csls: float | None = None

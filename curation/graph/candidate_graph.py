@@ -13,6 +13,7 @@ import ray
 from numpy.typing import NDArray
 
 from curation import context
+from curation.experts import expert_digests
 from curation.graph.pack import Packer, from_ipc
 from curation.graph.stage import StageWorker
 from curation.spec.model import JobSpec, StageSpec
@@ -48,8 +49,9 @@ def curate(spec: JobSpec, rows: pa.Table, *, bank: NDArray[np.float32], store: S
     settings.target_max_block_size = None
     data = ray.data.from_arrow(blocks)
     data = _stage(data, spec.stages.load, context.load_stage, {"spec": spec})
-    data = _stage(data, spec.stages.stylize, context.stylize_stage, {"spec": spec})
-    data = _stage(data, spec.stages.destylize, context.destylize_stage, {"spec": spec})
+    stylizers, destylizers = expert_digests(spec, "stylize"), expert_digests(spec, "destylize")
+    data = _stage(data, spec.stages.stylize, context.stylize_stage, {"spec": spec, "digests": stylizers})
+    data = _stage(data, spec.stages.destylize, context.destylize_stage, {"spec": spec, "digests": destylizers})
     data = _stage(data, spec.stages.score, context.score_stage, {"spec": spec, "bank": bank})
     data = data.map_batches(
         PackWorker,

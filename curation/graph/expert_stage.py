@@ -1,28 +1,41 @@
-"""Stylize and de-stylize: an expert makes one image for each candidate."""
+"""Stylize and de-stylize: experts make one image for each candidate."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from curation.graph.encoding import decode_stored, encode
 from curation.graph.rows import Row, origin_of, reject
 from curation.graph.stage import Stage
 from manifests.identities import asset_id
-from workers.experts.base import Expert, ExpertFailure, ExpertRequest
+from workers.experts.base import Expert, ExpertFailure, ExpertImage, ExpertRequest
+from workers.experts.choice import choose_expert
 
 
 class ExpertStage(Stage):
-    """Asks an expert for one image a row, and stores it with where it came from."""
+    """Asks for one image a row, and stores it with where it came from.
 
-    def __init__(self, expert: Expert, *, kind: str) -> None:
-        self.name = expert.role
-        self._expert = expert
+    Several experts of one role share the rows: each row goes to the one that its candidate id draws by `shares`, and
+    the rows of a batch that fall to the same expert reach it together.
+    """
+
+    def __init__(self, experts: Sequence[Expert], *, shares: Sequence[float], kind: str) -> None:
+        self.name = self._role = experts[0].role
+        self._experts = experts
+        self._shares = shares
         self._kind = kind
-        self._image = "style" if expert.role == "stylize" else "content"
+        self._image = "style" if self._role == "stylize" else "content"
 
     def process(self, rows: list[Row]) -> None:
         """Fill the image, its id and its origin; a request that fails rejects its row."""
-        role = self._expert.role
+        positions = [choose_expert(row["candidate_id"], self._role, self._shares) for row in rows]
+        for number, expert in enumerate(self._experts):
+            own = [row for row, position in zip(rows, positions, strict=True) if position == number]
+            if own:
+                self._ask(expert, own)
+
+    def _ask(self, expert: Expert, rows: list[Row]) -> None:
         requests = [
             ExpertRequest(
                 candidate_id=row["candidate_id"],
@@ -30,21 +43,26 @@ class ExpertStage(Stage):
                 target_ref=origin_of(row, "target"),
                 layout=row["layout"],
                 prompt=row["prompt"],
-                seed=row[f"{role}_seed"],
+                seed=row[f"{self._role}_seed"],
                 fault=row["fault"],
             )
             for row in rows
         ]
-        for row, made in zip(rows, self._expert.generate(requests), strict=True):
-            row[f"{role}_expert"] = self._expert.digest
+        for row, made in zip(rows, expert.generate(requests), strict=True):
+            row[f"{self._role}_expert"] = expert.digest
             if isinstance(made, ExpertFailure):
-                reject(row, f"{role}_failed:{made.reason}", made.detail)
-                continue
-            data = encode(made.pixels, self._kind)
-            row[f"{self._image}_image"] = data
-            row[f"{self._image}_id"] = asset_id(data)
-            row[f"{self._image}_origin"] = made.ref.model_dump_json()
-            if role == "stylize":
-                row["style_subject"] = made.ref.subject
-            elif made.transform is not None:
-                row["transform"] = json.dumps(made.transform, sort_keys=True)
+                reject(row, f"{self._role}_failed:{made.reason}", made.detail)
+            else:
+                self._store(row, made)
+
+    def _store(self, row: Row, made: ExpertImage) -> None:
+        data = encode(made.pixels, self._kind)
+        row[f"{self._image}_image"] = data
+        row[f"{self._image}_id"] = asset_id(data)
+        row[f"{self._image}_origin"] = made.ref.model_dump_json()
+        transform = None if made.transform is None else json.dumps(made.transform, sort_keys=True)
+        if self._role == "stylize":
+            row["style_subject"] = made.ref.subject
+            row["style_transform"] = transform
+        else:
+            row["transform"] = transform

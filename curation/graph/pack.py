@@ -17,8 +17,9 @@ from curation.graph.encoding import EXTENSIONS, decode_stored
 from curation.graph.rejected_strips import keep_strips
 from curation.graph.rows import Row, origin_of, short_reason
 from manifests.arrow_schema import arrow_schema, to_table
-from manifests.images import ImageRef, Split
-from manifests.records import ROLES, SCORES, Asset, Triplet
+from manifests.images import GENERATED, ImageRef, Split
+from manifests.licences import split_licences
+from manifests.records import ROLES, SCORES, Asset, Role, Triplet
 from manifests.shards import Sample, Shard, write_shard
 from manifests.store import Store
 
@@ -91,7 +92,7 @@ class Packer:
         record["scores"] = {column: row[column] for column in SCORES}
         record["prompt"] = row["prompt"]
         record["transform"] = json.loads(row["transform"]) if row["transform"] else None
-        record["images"] = {role: _provenance(origin_of(row, role)) for role in ROLES}
+        record["images"] = {role: _provenance(origin_of(row, role), _transform(row, role)) for role in ROLES}
         images: dict[str, bytes] = {role: row[f"{role}_image"] for role in ROLES}
         return Sample(row["candidate_id"], images, row["prompt"], record, self._extension)
 
@@ -103,8 +104,8 @@ class Packer:
                 if not row[f"{role}_origin"]:
                     continue
                 ref = origin_of(row, role)
-                licences.append(ref.licence or "unknown")
-                transform = row["transform"] if role == "content" else None
+                licences += split_licences(ref.licence) or ["unknown"]
+                transform = _transform(row, role)
                 ref_id = row["target_ref"] if role == "target" else self._gallery.ref_id(ref, transform)
                 row[f"{role}_ref"] = ref_id
                 data = row[f"{role}_image"]
@@ -154,9 +155,18 @@ def _triplets(rows: Sequence[Row]) -> pa.Table:
     return pa.Table.from_pylist([{name: {**defaults, **row}[name] for name in schema.names} for row in rows], schema)
 
 
-def _provenance(ref: ImageRef) -> dict[str, Any]:
+def _transform(row: Row, role: Role) -> str | None:
+    """Return what was done to an image, or how it was drawn, as JSON."""
+    columns = {"target": None, "content": "transform", "style": "style_transform"}
+    column = columns[role]
+    return row[column] if column is not None else None
+
+
+def _provenance(ref: ImageRef, transform: str | None) -> dict[str, Any]:
+    """Return what a shard's record says of an image: where it is from, and, of one that was drawn, by whom and how."""
     keep = {"source", "locator", "subject", "family", "treatment", "licence", "author", "attribution_url", "package"}
-    return ref.model_dump(include=keep)
+    drawn = {GENERATED: json.loads(transform)} if ref.source == GENERATED and transform else {}
+    return ref.model_dump(include=keep) | drawn
 
 
 def _to_ipc(table: pa.Table) -> bytes:

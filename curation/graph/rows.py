@@ -20,7 +20,7 @@ SCHEMA: pa.Schema = pa.schema(
     [field.with_nullable(True) for field in arrow_schema(Triplet) if field.name not in _LATE]
     + [pa.field(f"{role}_image", pa.large_binary()) for role in ROLES]
     + [pa.field(f"{role}_origin", pa.string()) for role in ROLES]
-    + [pa.field("fault", pa.string()), pa.field("batch", pa.int64())]
+    + [pa.field("style_transform", pa.string()), pa.field("fault", pa.string()), pa.field("batch", pa.int64())]
 )
 """Schema of the rows between stages. Declared, since a column that is null throughout a block would change type."""
 

@@ -8,20 +8,28 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from curation.spec.experts import EXPERT_KINDS
 from curation.spec.model import JobSpec
 from manifests.yaml_file import YamlError, describe, read_mapping
+from uso.nano.family import with_family
+from workers.experts.uso.settings import PLACES
 
 PAGE = "docs/spec.md"
-KINDS = {"iconify", "folder", "procedural", "webdataset"}
+KINDS = {"iconify", "folder", "procedural", "webdataset", *EXPERT_KINDS}
 
 
 def load_spec(path: Path, overrides: Sequence[str] = ()) -> JobSpec:
     """Read a job spec and apply overrides of the form `a.b=c`, where `c` is YAML.
 
-    Relative paths in the spec start at the spec's own folder. Raises YamlError before any work starts.
+    Relative paths in the spec start at the spec's own folder, `{nano}` stands for the family that ships. Raises
+    YamlError before any work starts.
     """
     raw = read_mapping(path, overrides, example="image.size=256")
     _anchor(raw, path.parent)
+    try:
+        _anchor_experts(raw, path.parent)
+    except FileNotFoundError as error:
+        raise YamlError(f"{path}: experts: {error}") from None
     try:
         return JobSpec.model_validate(raw)
     except ValidationError as error:
@@ -46,3 +54,20 @@ def _anchor(raw: dict[str, Any], base: Path) -> None:
                 source[key] = absolute(source[key])
         if isinstance(source.get("urls"), list):
             source["urls"] = [absolute(url) for url in source["urls"]]
+
+
+def _anchor_experts(raw: dict[str, Any], base: Path) -> None:
+    """Make the experts' relative paths start at the spec's folder; what is not there may be a hub name, and stays."""
+    roles = raw["experts"].values() if isinstance(raw.get("experts"), dict) else []
+    entries = [entry for role in roles for entry in (role if isinstance(role, list) else [role])]
+    for entry in entries:
+        for key in PLACES:
+            if isinstance(entry, dict) and isinstance(entry.get(key), str):
+                entry[key] = _placed(with_family(entry[key]), base)
+
+
+def _placed(place: str, base: Path) -> str:
+    kind, colon, path = place.rpartition(":")
+    name, slashes, subfolder = path.partition("//")
+    there = (base / name).exists()
+    return f"{kind}{colon}{base / name}{slashes}{subfolder}" if there else place

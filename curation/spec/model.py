@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from curation.ingest.limits import Limits
 from curation.policy.rules import Policy, read_policy
 from curation.sources.registry import AnySource
+from curation.spec.experts import ExpertsSpec
 from manifests.identities import digest_of
-from manifests.images import UNTREATED
+from manifests.images import GENERATED, UNTREATED
 from workers.experts.faults import Fault
 from workers.treatments.base import Treatment
 from workers.treatments.registry import DEFAULT_TREATMENTS, treatment
@@ -59,22 +60,6 @@ class DeduplicateSpec(_Part):
     """When a target counts as a repetition of an earlier one."""
 
     max_distance: int = Field(default=10, ge=0, le=63, description="Differing bits of the 256-bit perceptual hash.")
-
-
-class RetrievalSpec(_Part):
-    """The expert that takes its images from the job's own sources."""
-
-    kind: Literal["retrieval"] = "retrieval"
-    min_overlap: float = Field(
-        default=0.6, ge=0, le=1, description="De-stylize, preserved layout: least overlap with the target's subject."
-    )
-
-
-class ExpertsSpec(_Part):
-    """Who makes the other two images."""
-
-    stylize: RetrievalSpec = RetrievalSpec()
-    destylize: RetrievalSpec = RetrievalSpec()
 
 
 class FaultSpec(_Part):
@@ -232,6 +217,8 @@ class JobSpec(_Part):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two sources are named {name!r}: give each a name of its own")
+        if GENERATED in names:
+            raise ValueError(f"sources: the name {GENERATED!r} is kept for images that experts drew; choose another")
         return self
 
     def painters(self) -> dict[str, Treatment | None]:
@@ -248,10 +235,12 @@ class JobSpec(_Part):
     def generation(self) -> dict[str, Any]:
         """Return the part of the spec that decides what is generated; its digest is part of every candidate id.
 
+        Experts that draw are in it with the sha256 of their weights, so other weights make new candidates.
         Where a source's files lie is not in it, so moving a folder makes no new candidates: what they show is covered
         by the ids of the targets.
         """
-        kept = self.model_dump(mode="json", include={"seed", "image", "limits", "experts", "prompt", "faults"})
+        kept = self.model_dump(mode="json", include={"seed", "image", "limits", "prompt", "faults"})
+        kept["experts"] = self.experts.generation()
         kept["sources"] = [source.model_dump(mode="json", exclude=_PLACES) for source in self.sources]
         painters = self.painters()
         kept["treatments"] = {name: p.model_dump(mode="json") if p else None for name, p in painters.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -20,6 +20,10 @@ Mask = NDArray[np.uint8]
 """Coverage of the subject, `[height, width]`, 0 (background) to 255."""
 
 ExpertRole = Literal["stylize", "destylize"]
+
+EXPERT_ROLES: tuple[ExpertRole, ...] = ("stylize", "destylize")
+
+TransformValue = float | bool | str | Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,15 @@ class ExpertRequest:
 
 @dataclass(frozen=True)
 class ExpertImage:
-    """What an expert made, and of what: the reference of the image it took, and the move that it applied."""
+    """What an expert made, and of what: the reference of the image it took, and the move that it applied.
+
+    An image that was drawn rather than taken has a reference of its own, and the transform says how it was drawn
+    (`workers.experts.lineage`).
+    """
 
     pixels: Pixels
     ref: ImageRef
-    transform: dict[str, float | bool | str] | None = None
+    transform: Mapping[str, TransformValue] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,8 @@ class Expert(ABC):
     """Makes style references (`stylize`) or content references (`destylize`) for a batch of targets."""
 
     role: ExpertRole
+    title: str
+    """A short name for reports."""
 
     @property
     @abstractmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from manifests.records import Layout
+from workers.experts.base import ExpertRole
 
 GOOD = "good"
 """What the `truth` column says of a candidate that was not spoiled."""
@@ -31,6 +32,17 @@ MEANING: dict[Fault, str] = {
     Fault.PLAIN_COPY: "the content reference is a copy of the target",
     Fault.PRESERVED_MOVED: "the layout is said to be preserved, and was moved",
 }
+
+SPOILED_BY: dict[Fault, ExpertRole] = {
+    Fault.WRONG_STYLE: "stylize",
+    Fault.WRONG_SUBJECT: "destylize",
+    Fault.STYLE_SHOWS_SUBJECT: "stylize",
+    Fault.CONTENT_STYLIZED: "destylize",
+    Fault.SHIFT_MISSING: "destylize",
+    Fault.PLAIN_COPY: "destylize",
+    Fault.PRESERVED_MOVED: "destylize",
+}
+"""The role of the expert that commits each fault."""
 
 _ONLY: dict[Fault, Layout] = {Fault.SHIFT_MISSING: "shifted", Fault.PRESERVED_MOVED: "preserved"}
 

@@ -41,6 +41,7 @@ class RetrievalDestylizer(Expert):
     """
 
     role: ExpertRole = "destylize"
+    title = "retrieval"
 
     def __init__(self, gallery: Gallery, *, min_overlap: float = _MIN_OVERLAP) -> None:
         self._gallery = gallery
@@ -49,7 +50,7 @@ class RetrievalDestylizer(Expert):
     @property
     def digest(self) -> str:
         """Return the digest of the method and its parameters."""
-        return digest_of({"backend": "retrieval", "role": self.role, "version": 1, "min_overlap": self._min_overlap})
+        return destylizer_digest(self._min_overlap)
 
     def generate(self, requests: Sequence[ExpertRequest]) -> list[ExpertImage | ExpertFailure]:
         """Return a content reference for each request."""
@@ -117,6 +118,11 @@ class RetrievalDestylizer(Expert):
         )
         pixels = apply_move(request.target, mask, nudge, backdrop=backdrop_without(request.target, mask))
         return ExpertImage(pixels, request.target_ref, {"kind": "moved", **nudge.model_dump()})
+
+
+def destylizer_digest(min_overlap: float) -> str:
+    """Return the digest of de-stylizing by retrieval with a bound on overlap."""
+    return digest_of({"backend": "retrieval", "role": "destylize", "version": 1, "min_overlap": min_overlap})
 
 
 def register(pixels: Pixels, mask: Mask, goal: Mask) -> tuple[Pixels, Mask, dict[str, float | bool | str]]:

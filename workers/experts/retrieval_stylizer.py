@@ -26,6 +26,7 @@ class RetrievalStylizer(Expert):
     """
 
     role: ExpertRole = "stylize"
+    title = "retrieval"
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
@@ -33,7 +34,7 @@ class RetrievalStylizer(Expert):
     @property
     def digest(self) -> str:
         """Return the digest of the method; the gallery's content is covered by the sources in the spec."""
-        return digest_of({"backend": "retrieval", "role": self.role, "version": 1})
+        return stylizer_digest()
 
     def generate(self, requests: Sequence[ExpertRequest]) -> list[ExpertImage | ExpertFailure]:
         """Return a style reference for each request."""
@@ -80,8 +81,14 @@ class RetrievalStylizer(Expert):
         return _moved_target(request, target, rng)
 
 
+def stylizer_digest() -> str:
+    """Return the digest of stylizing by retrieval."""
+    return digest_of({"backend": "retrieval", "role": "stylize", "version": 1})
+
+
 def _moved_target(request: ExpertRequest, target: ImageRef, rng: np.random.Generator) -> ExpertImage:
     mask = subject_mask(request.target)
     move = draw_move(mask, seed=int(rng.integers(2**62)))
     backdrop = backdrop_without(request.target, mask)
-    return ExpertImage(apply_move(request.target, mask, move, backdrop=backdrop), target, move.model_dump())
+    pixels = apply_move(request.target, mask, move, backdrop=backdrop)
+    return ExpertImage(pixels, target, {"kind": "moved", **move.model_dump()})

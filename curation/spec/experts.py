@@ -1,0 +1,134 @@
+"""Who makes the other two images of a triplet: one expert a role, or several that share the candidates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from workers.experts.base import ExpertRole
+from workers.experts.uso.settings import DestylizeSettings, StylizeSettings, UsoSettings
+
+EXPERT_KINDS = ("retrieval", "uso")
+
+Share = Annotated[float, Field(gt=0, le=1e6, description="Weight of this expert beside the others of its role.")]
+
+
+class RetrievalSpec(BaseModel):
+    """The expert that takes its images from the job's own sources."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["retrieval"] = "retrieval"
+    share: Share = 1.0
+    min_overlap: float = Field(
+        default=0.6, ge=0, le=1, description="De-stylize, preserved layout: least overlap with the target's subject."
+    )
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the expert's images, beside the sources."""
+        return self.model_dump(mode="json", exclude={"share"})
+
+
+class UsoStylizeSpec(StylizeSettings):
+    """A stylization expert that draws."""
+
+    kind: Literal["uso"]
+    share: Share = 1.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        _require_fit(self)
+        return self
+
+    def settings(self) -> StylizeSettings:
+        """Return what the expert is built from."""
+        return StylizeSettings.model_validate(self.model_dump(exclude={"kind", "share"}))
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the expert's images: parameters, and the sha256 of every file that it reads."""
+        return _identity(self.settings())
+
+
+class UsoDestylizeSpec(DestylizeSettings):
+    """A de-stylization expert that draws."""
+
+    kind: Literal["uso"]
+    share: Share = 1.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        _require_fit(self)
+        return self
+
+    def settings(self) -> DestylizeSettings:
+        """Return what the expert is built from."""
+        return DestylizeSettings.model_validate(self.model_dump(exclude={"kind", "share"}))
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the expert's images: parameters, and the sha256 of every file that it reads."""
+        return _identity(self.settings())
+
+
+class ExpertsSpec(BaseModel):
+    """Who makes style references (`stylize`) and content references (`destylize`): one expert, or a list of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stylize: tuple[Annotated[RetrievalSpec | UsoStylizeSpec, Field(discriminator="kind")], ...] = Field(
+        default=(RetrievalSpec(),), min_length=1
+    )
+    destylize: tuple[Annotated[RetrievalSpec | UsoDestylizeSpec, Field(discriminator="kind")], ...] = Field(
+        default=(RetrievalSpec(),), min_length=1
+    )
+
+    @field_validator("stylize", "destylize", mode="before")
+    @classmethod
+    def _as_list(cls, value: Any) -> Any:
+        entries = value if isinstance(value, list | tuple) else [value]
+        return [{"kind": "retrieval", **entry} if isinstance(entry, dict) else entry for entry in entries]
+
+    def of(self, role: ExpertRole) -> tuple[RetrievalSpec | UsoStylizeSpec | UsoDestylizeSpec, ...]:
+        """Return the experts of a role."""
+        return self.stylize if role == "stylize" else self.destylize
+
+    def shares(self, role: ExpertRole) -> list[float]:
+        """Return the shares of a role's experts; they add up to 1."""
+        weights = [entry.share for entry in self.of(role)]
+        return [weight / sum(weights) for weight in weights]
+
+    def generation(self) -> dict[str, Any]:
+        """Return what decides which images are made, by role.
+
+        Retrieval alone reads as it did before there were others, so that stores made then can be gone on with.
+        """
+        return {"stylize": self._generation("stylize"), "destylize": self._generation("destylize")}
+
+    def _generation(self, role: ExpertRole) -> Any:
+        entries = self.of(role)
+        if len(entries) == 1 and isinstance(entries[0], RetrievalSpec):
+            return entries[0].identity()
+        shares = self.shares(role)
+        return [{**entry.identity(), "share": round(share, 9)} for entry, share in zip(entries, shares, strict=True)]
+
+
+def _require_fit(settings: UsoSettings) -> None:
+    """Check from headers alone that base, LoRA and projector go together, where they lie on this machine.
+
+    A base by hub name is checked when it is loaded. Raises ValueError naming the file at fault.
+    """
+    base = settings.base or Path(settings.pipeline) / "transformer"
+    if settings.base is None and not Path(settings.pipeline).is_dir():
+        if Path(settings.pipeline).is_absolute() or settings.pipeline.count("/") != 1:
+            raise ValueError(f"pipeline: {settings.pipeline} is neither a folder nor a hub name such as owner/name")
+        return
+    from uso.checkpoint import require_fit
+
+    require_fit(base, settings.lora, settings.projector)
+
+
+def _identity(settings: UsoSettings) -> dict[str, Any]:
+    from workers.experts.uso.files import identity
+
+    return {"kind": "uso", **identity(settings)}

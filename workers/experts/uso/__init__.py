@@ -1,0 +1,1 @@
+"""Experts that draw: any checkpoint in USO's format, as a stylization or as a de-stylization expert."""
