@@ -76,6 +76,18 @@ def test_noise_follows_the_seed_alone() -> None:
     assert torch.equal(together[1:2], seeded_noise([6], 4, 2, 3))
 
 
+def test_classifier_free_guidance_leads_away_from_what_a_drawing_is_against(
+    plain_network: USOTransformer, draw_conditions: Draw
+) -> None:
+    asked, against = (draw_conditions(plain_network.shape, seed=seed) for seed in (1, 2))
+    noise, times = seeded_noise([0], 16, 2, 2), flow_times(1, 2, 2)
+    towards, away = (euler_sample(plain_network, noise, times, each) for each in (asked, against))
+    led = [Drawing(asked, (32, 32), 0, against=against)]
+    for scale in (1.0, 3.0):
+        drawn = draw_latents(plain_network, led, SampleSettings(steps=1, cfg_scale=scale))[0]
+        torch.testing.assert_close(drawn, away + scale * (towards - away), atol=1e-5, rtol=1e-5)
+
+
 def test_schedule_and_guidance_reach_the_image(plain_network: USOTransformer, draw_conditions: Draw) -> None:
     drawing = [Drawing(draw_conditions(plain_network.shape, contents=((2, 2),)), (64, 64), 0)]
     images = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -33,13 +33,17 @@ _PROMPTS_KEPT = 1024
 
 @dataclass(frozen=True)
 class Order:
-    """One image to draw: its prompt, its references, its size in pixels (multiples of 16) and its seed."""
+    """One image to draw: its prompt, its references, its size in pixels (multiples of 16) and its seed.
+
+    `second` is a further reference in the content place, behind the content.
+    """
 
     prompt: str
     size: Size
     seed: int
     content: Pixels | None = None
     style: Pixels | None = None
+    second: Pixels | None = None
 
 
 class UsoModel:
@@ -80,7 +84,9 @@ class UsoModel:
         drawings: dict[int, Drawing] = {}
         for number, order in enumerate(orders):
             try:
-                drawings[number] = Drawing(self._conditions(order), order.size, order.seed)
+                led = self._settings.cfg_scale != 1 and order.prompt != ""
+                against = self._conditions(replace(order, prompt="")) if led else None
+                drawings[number] = Drawing(self._conditions(order), order.size, order.seed, against)
             except ValueError as error:
                 made[number] = ExpertFailure("not_encoded", str(error))
             except RuntimeError as error:
@@ -115,7 +121,7 @@ class UsoModel:
 
     def _sampling(self) -> SampleSettings:
         own = self._settings
-        return SampleSettings(own.steps, own.guidance, own.shift, batch_size=self._batch)
+        return SampleSettings(own.steps, own.guidance, own.shift, batch_size=self._batch, cfg_scale=own.cfg_scale)
 
     def _decoded(self, latent: Tensor) -> Pixels | ExpertFailure:
         if not latent.isfinite().all():
@@ -127,10 +133,11 @@ class UsoModel:
 
     def _conditions(self, order: Order) -> Conditions:
         text, pooled = self._text(order.prompt)
-        contents: tuple[Tensor, ...] = ()
-        if order.content is not None:
-            fitted = fit_content(Image.fromarray(order.content), self._settings.content_side)
-            contents = (self._codec.encode_image(fitted),)
+        contents = tuple(
+            self._codec.encode_image(fit_content(Image.fromarray(pixels), self._settings.content_side))
+            for pixels in (order.content, order.second)
+            if pixels is not None
+        )
         styles: tuple[StyleFeatures, ...] = ()
         if order.style is not None:
             if self._vision is None:
