@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from curation.spec.experts import RetrievalSpec, UsoDestylizeSpec, UsoStylizeSpec
 from curation.spec.model import JobSpec, StageSpec
 from workers.experts.base import EXPERT_ROLES, Expert, ExpertRole, Gallery
@@ -9,6 +11,10 @@ from workers.experts.retrieval_destylizer import RetrievalDestylizer, destylizer
 from workers.experts.retrieval_stylizer import RetrievalStylizer, stylizer_digest
 
 ExpertEntry = RetrievalSpec | UsoStylizeSpec | UsoDestylizeSpec
+
+
+class ExpertError(ValueError):
+    """An expert of the spec cannot be used; the message names its place in the spec, and the mend."""
 
 
 def build_expert(entry: ExpertEntry, role: ExpertRole, gallery: Gallery, *, device: str = "cpu") -> Expert:
@@ -26,17 +32,29 @@ def build_expert(entry: ExpertEntry, role: ExpertRole, gallery: Gallery, *, devi
 
 
 def expert_digests(spec: JobSpec, role: ExpertRole) -> list[str]:
-    """Return the digest of each expert of a role, without loading any weights."""
-    return [_digest(entry, role) for entry in spec.experts.of(role)]
+    """Return the digest of each expert of a role, without loading any weights.
+
+    Raises ExpertError where files are missing, or a hub name cannot be fetched.
+    """
+    digests = []
+    for place, entry in enumerate(spec.experts.of(role)):
+        try:
+            digests.append(_digest(entry, role))
+        except (ValueError, OSError) as error:
+            raise ExpertError(f"experts.{role}[{place}]: {error}") from error
+    return digests
 
 
-def expert_titles(spec: JobSpec) -> dict[str, str]:
-    """Return the titles of all experts of a job by digest, for reports."""
-    titles = {}
+def describe_experts(spec: JobSpec) -> dict[str, dict[str, Any]]:
+    """Return role, title and share of all experts of a job by digest, and whether they draw, for reports."""
+    found = {}
     for role in EXPERT_ROLES:
-        for entry, digest in zip(spec.experts.of(role), expert_digests(spec, role), strict=True):
-            titles[digest] = "retrieval" if isinstance(entry, RetrievalSpec) else entry.title
-    return titles
+        entries, shares = spec.experts.of(role), spec.experts.shares(role)
+        for entry, share, digest in zip(entries, shares, expert_digests(spec, role), strict=True):
+            draws = not isinstance(entry, RetrievalSpec)
+            title = entry.title if not isinstance(entry, RetrievalSpec) else "retrieval"
+            found[digest] = {"role": role, "title": title, "share": round(share, 4), "draws": draws}
+    return found
 
 
 def device_of(stage: StageSpec) -> str:

@@ -21,6 +21,7 @@ from curation.candidates import Digests, IngestedTarget, in_shard_order, proposa
 from curation.cluster import cluster
 from curation.context import gallery_of, reference_bank, scoring_digest
 from curation.deduplicate import nearest_earlier
+from curation.experts import describe_experts
 from curation.spec.model import JobSpec
 from curation.targets import choose_targets
 from manifests.arrow_schema import to_table
@@ -92,6 +93,7 @@ def run_job(
     job_id = digest_of([spec.digest, started.isoformat(), platform.node()])[:12]
     status: Literal["finished", "interrupted", "failed"] = "failed"
     hook(progress)
+    experts = describe_experts(spec)
     refs = plan_targets(spec, limit)
     with store.writing():
         try:
@@ -102,7 +104,7 @@ def run_job(
             raise
         finally:
             summary = Summary(job_id, status, time.monotonic() - clock, progress)
-            _record(spec, store, summary, started)
+            _record(spec, store, summary, experts, started)
         progress.phase = "done"
         hook(progress)
     return summary
@@ -221,7 +223,9 @@ def _curate(spec: JobSpec, store: Store, todo: pa.Table, progress: Progress, hoo
         hook(progress)
 
 
-def _record(spec: JobSpec, store: Store, summary: Summary, started: datetime) -> None:
+def _record(
+    spec: JobSpec, store: Store, summary: Summary, experts: dict[str, dict[str, Any]], started: datetime
+) -> None:
     versions = {name: version(name) for name in _LIBRARIES} | {"python": platform.python_version()}
     job = Job(
         job_id=summary.job_id,
@@ -232,7 +236,7 @@ def _record(spec: JobSpec, store: Store, summary: Summary, started: datetime) ->
         started=started,
         finished=datetime.now(UTC),
         versions=json.dumps(versions, sort_keys=True),
-        counts=json.dumps(summary.to_json(), sort_keys=True),
+        counts=json.dumps({**summary.to_json(), "experts": experts}, sort_keys=True),
     )
     rows: pa.Table = to_table(Job, [job])
     store.jobs.append(rows)

@@ -125,4 +125,4 @@ class Job(Record):
     started: datetime
     finished: datetime
     versions: str = Field(description="Versions of the libraries that matter, as JSON.")
-    counts: str = Field(description="The funnel, as JSON.")
+    counts: str = Field(description="The funnel, and the job's experts by digest, as JSON.")

@@ -186,10 +186,11 @@ class _reported:  # noqa: N801 - reads as a word in `with _reported():`
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         from curation.cluster import ClusterError
         from curation.corpus.cache import CorpusMissing
+        from curation.experts import ExpertError
         from curation.job import NothingToDoError
         from manifests.store import StoreBusyError
 
-        if isinstance(error, ClusterError | CorpusMissing | NothingToDoError | StoreBusyError):
+        if isinstance(error, ClusterError | CorpusMissing | ExpertError | NothingToDoError | StoreBusyError):
             raise fail(str(error)) from None
         if isinstance(error, OSError) or type(error).__module__.startswith("ray."):
             cause = next((line for line in reversed(str(error).splitlines()) if line.strip()), repr(error))

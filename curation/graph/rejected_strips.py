@@ -11,7 +11,8 @@ from PIL import Image
 
 from curation.gallery import fit
 from curation.graph.encoding import decode_stored
-from curation.graph.rows import Row, short_reason
+from curation.graph.rows import Row, origin_of, short_reason
+from manifests.images import GENERATED
 from manifests.store import Store
 
 _A_REASON = 2
@@ -23,13 +24,16 @@ _ORDER = ("style", "content", "target")
 def keep_strips(store: Store, rows: Sequence[Row]) -> None:
     """Write one small strip (style, content, target) for a few rejected rows of each first reason.
 
+    Rows with drawn images count apart from the others, so that what an expert failed at can be seen.
+
     The choice depends on the rows alone, so a batch that is packed again writes the same files. Rows without all
     three images are passed over.
     """
-    by_reason: dict[str, list[Row]] = defaultdict(list)
+    by_reason: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: str(row["candidate_id"])):
         if row["reasons"] and all(row[f"{role}_image"] for role in _ORDER):
-            by_reason[short_reason(row["reasons"][0])].append(row)
+            drawn = [role for role in ("style", "content") if origin_of(row, role).source == GENERATED]
+            by_reason[short_reason(row["reasons"][0]), *drawn].append(row)
     for chosen in by_reason.values():
         for row in chosen[:_A_REASON]:
             path = store.strip(row["candidate_id"])

@@ -16,14 +16,17 @@ import yaml
 
 from curation.graph.rows import short_reason
 from curation.policy.rules import Policy
+from curation.report.experts import ExpertRow, expert_rows, own_reasons
 from curation.report.faults import FaultTable, fault_table
 from manifests.identities import digest_of
+from manifests.images import GENERATED
 from manifests.licences import Licence, licence
 from manifests.records import ROLES, SCORES
 from manifests.store import Store
 
 _SHOWN = 18
 _SHOWN_REJECTED = 30
+_SHOWN_DRAWN = 8
 _THUMBNAIL = 128
 
 
@@ -41,13 +44,23 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """What one expert drew: candidates that were accepted with it, and such as were rejected for it."""
+
+    expert: ExpertRow
+    accepted: Sequence[Card]
+    rejected: Sequence[Card]
+
+
+@dataclass(frozen=True)
 class Credit:
-    """What one package's images in the accepted triplets ask for."""
+    """What one package's images in the accepted triplets ask for; `drawn` are those that experts drew from them."""
 
     licence: Licence
     author: str
     url: str
     package: str
+    drawn: bool
     images: int
 
 
@@ -68,6 +81,8 @@ class Findings:
     refused_examples: list[dict[str, Any]]
     scores: Mapping[str, list[dict[str, Any]]]
     faults: Mapping[str, FaultTable]
+    experts: Sequence[ExpertRow]
+    drawn: Sequence[Drawn]
     cards: Mapping[str, list[Card]]
     rejected: list[Card]
     credits: list[Credit]
@@ -78,6 +93,7 @@ class Findings:
 def gather(store: Store) -> Findings:
     """Read a store and return what the report shows. The manifest's rows are read; images only for the sheets."""
     columns = ["candidate_id", "accepted", "reasons", "layout", "split", "subject", "style", "truth", *SCORES]
+    columns += ["stylize_expert", "destylize_expert"]
     table = store.triplets.read(columns)
     rows = table.to_pylist()
     jobs = sorted(store.jobs.read().to_pylist(), key=lambda job: job["started"])
@@ -90,6 +106,7 @@ def gather(store: Store) -> Findings:
         "held-out subjects": fault_table([row for row in rows if row["split"] == "heldout"]),
         "all subjects": fault_table(rows),
     }
+    experts = expert_rows(rows, jobs)
     return Findings(
         name=spec.get("name", store.root.name),
         jobs=[{**job, "counts": json.loads(job["counts"])} for job in jobs],
@@ -104,6 +121,8 @@ def gather(store: Store) -> Findings:
         refused_examples=refused[:20],
         scores=_scores(rows),
         faults={name: found for name, found in faults.items() if found is not None},
+        experts=experts,
+        drawn=[_drawn(store, expert, rows) for expert in experts if expert.draws],
         cards={layout: _accepted_cards(store, accepted, layout) for layout in ("preserved", "shifted")},
         rejected=_rejected_cards(store, rows),
         credits=_credits(store),
@@ -140,14 +159,26 @@ def _spread(rows: Sequence[Mapping[str, Any]], key: str, count: int) -> list[Map
     return taken
 
 
+def _drawn(store: Store, expert: ExpertRow, rows: Sequence[Mapping[str, Any]]) -> Drawn:
+    own = [row for row in rows if row[f"{expert.role}_expert"] == expert.digest]
+    accepted = [row for row in own if row["accepted"]]
+    blamed = [{**row, "reasons": own_reasons(expert.role, row["reasons"])} for row in own]
+    return Drawn(expert, _cards(store, accepted, _SHOWN_DRAWN), _rejected_cards(store, blamed, _SHOWN_DRAWN))
+
+
 def _accepted_cards(store: Store, accepted: Sequence[Mapping[str, Any]], layout: str) -> list[Card]:
-    chosen = _spread([row for row in accepted if row["layout"] == layout], "style", _SHOWN)
+    return _cards(store, [row for row in accepted if row["layout"] == layout], _SHOWN)
+
+
+def _cards(store: Store, accepted: Sequence[Mapping[str, Any]], count: int) -> list[Card]:
+    chosen = _spread(accepted, "style", count)
     places = _places(store, [row["candidate_id"] for row in chosen])
     cards = []
     for row in chosen:
         images = {role: _data_uri(data) for role, data in _read_images(store, places[row["candidate_id"]]).items()}
         notes = [f"{column} {row[column]:.2f}" for column in SCORES]
-        cards.append(Card(row["candidate_id"], row["subject"], row["style"], layout, images, notes, row["truth"]))
+        known = (row["candidate_id"], row["subject"], row["style"], row["layout"])
+        cards.append(Card(*known, images, notes, row["truth"]))
     return cards
 
 
@@ -180,11 +211,11 @@ def _data_uri(data: bytes) -> str:
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _rejected_cards(store: Store, rows: Sequence[Mapping[str, Any]]) -> list[Card]:
+def _rejected_cards(store: Store, rows: Sequence[Mapping[str, Any]], count: int = _SHOWN_REJECTED) -> list[Card]:
     rejected = [{**row, "first": short_reason(row["reasons"][0])} for row in rows if row["reasons"]]
     pictured = [row for row in rejected if store.strip(row["candidate_id"]).is_file()]
     cards = []
-    for row in _spread(pictured, "first", _SHOWN_REJECTED):
+    for row in _spread(pictured, "first", count):
         strip = base64.b64encode(store.strip(row["candidate_id"]).read_bytes()).decode()
         images = {"strip": f"data:image/webp;base64,{strip}"}
         cards.append(
@@ -198,12 +229,15 @@ def _credits(store: Store) -> list[Credit]:
     used = store.triplets.read([f"{role}_ref" for role in ROLES], pads.field("accepted"))
     refs = {ref for role in ROLES for ref in used[f"{role}_ref"].to_pylist() if ref}
     columns = ["ref_id", "licence", "author", "attribution_url", "package", "source"]
-    counts: Counter[tuple[str, str, str, str]] = Counter()
+    counts: Counter[tuple[str, str, str, str, bool]] = Counter()
     for batch in store.assets.dataset().to_batches(columns=columns):
         for row in batch.to_pylist():
             if row["ref_id"] in refs:
                 package = row["package"] or row["source"]
-                key = (row["licence"] or "", row["author"] or "unknown", row["attribution_url"] or "", package)
-                counts[key] += 1
-    credits = [Credit(licence(spdx), author, url, package, n) for (spdx, author, url, package), n in counts.items()]
+                owner = (row["author"] or "unknown", row["attribution_url"] or "", package)
+                counts[row["licence"] or "", *owner, row["source"] == GENERATED] += 1
+    credits = [
+        Credit(licence(spdx), author, url, package, drawn, count)
+        for (spdx, author, url, package, drawn), count in counts.items()
+    ]
     return sorted(credits, key=lambda credit: (credit.licence.spdx, -credit.images))
