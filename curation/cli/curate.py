@@ -40,7 +40,7 @@ def plan(spec: SpecPath, limit: Limit = None, overrides: Overrides = None, as_js
 
     Example: `triptych curate plan jobs/demo.yaml --set image.size=256`
     """
-    loaded = _load(spec, overrides)
+    loaded = load_job(spec, overrides)
     from curation.plan import make_plan
 
     with _reported():
@@ -75,7 +75,7 @@ def run(
 
     `triptych curate run jobs/demo.yaml --store runs/small --limit 50 --set image.size=96`
     """
-    loaded = _load(spec, overrides)
+    loaded = load_job(spec, overrides)
     from curation.job import run_job
     from curation.progress import LiveDisplay
     from manifests.store import Store
@@ -198,7 +198,8 @@ class _reported:  # noqa: N801 - reads as a word in `with _reported():`
             raise fail(message, code=_FAILED) from None
 
 
-def _load(path: Path, overrides: list[str] | None) -> JobSpec:
+def load_job(path: Path, overrides: list[str] | None) -> JobSpec:
+    """Return a job spec, or end the command with every fault of it."""
     from curation.spec.load import load_spec
     from manifests.yaml_file import YamlError
 

@@ -99,12 +99,10 @@ class UsoModel:
 
     def _draw_batch(self, drawings: Sequence[Drawing]) -> list[Pixels | ExpertFailure]:
         """Draw images of one size and layout of conditions, in halves where memory does not hold them."""
-        if len(drawings) > self._batch:
-            return [
-                made
-                for start in range(0, len(drawings), self._batch)
-                for made in self._draw_batch(drawings[start : start + self._batch])
-            ]
+        size = self._batch  # a part that does not fit makes it smaller, and is itself drawn in smaller ones
+        if len(drawings) > size:
+            parts = [drawings[start : start + size] for start in range(0, len(drawings), size)]
+            return [made for part in parts for made in self._draw_batch(part)]
         filled = [*drawings, *[drawings[-1]] * (self._batch - len(drawings))]
         try:
             latents = draw_latents(self._network, filled, self._sampling())
