@@ -4,7 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STORE ?= runs/demo
 
-.PHONY: setup demo nano test test-slow lint bench bench-training clean
+# How the bench draws with nano networks, and what stands beside a trained one.
+DRAWN := --size 96 --steps 12 --shift true --batch 16 --workers 2
+SYSTEMS := --system copy-content --system copy-style --system truth --system base=nano-base
+
+.PHONY: setup demo loop family ablations test test-slow lint bench bench-training clean
 
 setup: $(VENV)/.ready
 
@@ -18,14 +22,39 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 npm:
 	@command -v npm >/dev/null || { echo "The artwork is fetched with npm, which was not found: install Node.js (it brings npm), then run make again."; exit 1; }
 
+# Curation with experts that draw, both stages of USO for a short while, and what it draws of held-out subjects.
 demo: npm setup
 	$(BIN)/triptych corpus fetch
 	$(BIN)/triptych curate run jobs/demo.yaml --store $(STORE)
+	$(BIN)/triptych train jobs/nano/demo-stage2.yaml --data $(STORE) --out $(STORE)-uso/stage2 --set runs=$(STORE)-uso --resume latest
+	$(BIN)/triptych bench build nano --contents 8 --styles 6 --named 2 --out $(STORE)-bench
+	$(BIN)/triptych bench run $(STORE)-bench --out $(STORE)-bench/drawn $(SYSTEMS) --system uso=$(STORE)-uso/stage2 $(DRAWN)
+	@echo
+	@echo "Look at: $(STORE)/report/index.html (curation), $(STORE)-uso/stage2/report.html (training),"
+	@echo "  $(STORE)-bench/drawn/report.html (what USO draws of held-out subjects, beside base, copies and truth)."
 
-# The nano family in full: autoencoder, base, stage 1 and stage 2, on the demo's shards.
-nano: setup
-	@test -d $(STORE)/tables || $(MAKE) demo
-	$(BIN)/triptych train jobs/train/nano-stage2.yaml --data $(STORE) --out runs/train/nano-stage2 --resume latest
+# The long version of the demo: more candidates, both stages in full, a larger bench.
+loop: npm setup
+	$(BIN)/triptych corpus fetch
+	$(BIN)/triptych curate run jobs/nano/loop.yaml --store runs/loop/store
+	$(BIN)/triptych train jobs/nano/stage2.yaml --data runs/loop/store --out runs/loop/stage2 --set runs=runs/loop --resume latest
+	$(BIN)/triptych bench build nano --out runs/loop/bench
+	$(BIN)/triptych bench run runs/loop/bench --out runs/loop/bench/drawn $(SYSTEMS) --system expert=nano --system uso=runs/loop/stage2 $(DRAWN)
+
+# The nano family anew, as it ships: data, autoencoder, base, experts. About two hours on two cores.
+family: npm setup
+	$(BIN)/triptych corpus fetch
+	$(BIN)/triptych curate run jobs/nano/data.yaml --store runs/nano/data
+	$(BIN)/triptych train jobs/nano/base.yaml --data runs/nano/data --out runs/nano/base --resume latest
+	$(BIN)/triptych nano pack
+	$(BIN)/triptych train jobs/nano/stylize.yaml --data runs/nano/data --out runs/nano/stylize --resume latest
+	$(BIN)/triptych train jobs/nano/destylize.yaml --data runs/nano/data --out runs/nano/destylize --resume latest
+	$(BIN)/triptych nano pack --curves docs/images/nano-curves.png
+
+# Seven variants of USO, three seeds each, on nano-bench.
+ablations: npm setup
+	$(BIN)/triptych corpus fetch
+	$(BIN)/python benchmarks/ablations
 
 test: npm setup
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)

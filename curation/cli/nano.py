@@ -18,7 +18,7 @@ app = typer.Typer(
 
 @app.command()
 def show() -> None:
-    """Print the members that ship: what each was trained on, how its held-out loss fell, and its size.
+    """Print the members that ship: what each was trained on, how its loss fell, and its size.
 
     Example: `triptych nano show`
     """
@@ -26,18 +26,18 @@ def show() -> None:
         from uso.nano.family import family_folder, read_family
 
         record, folder = read_family(), family_folder()
-    table = Table("member", "trained", "parameters", "steps x batch", "held-out loss", "MB")
+    table = Table("member", "trained", "parameters", "steps x batch", "loss", "MB")
     total = 0
     for member, facts in record.items():
         size = sum(file["bytes"] for name, file in facts["files"].items() if name.endswith(".safetensors"))
         total += size
-        recipe, losses = facts["recipe"], facts["heldout"]
+        recipe, losses = facts["recipe"], facts["heldout"] or facts["train"]
         table.add_row(
             member,
             ", ".join(recipe["train"]),
             f"{facts['trained_parameters'] / 1e6:.1f} M",
             f"{recipe['steps']:,} x {recipe['batch']['size']}",
-            f"{losses[0][1]:.3f} to {losses[-1][1]:.3f}",
+            f"{losses[0][1]:.3f} to {losses[-1][1]:.3f}, {'held-out' if facts['heldout'] else 'training'}",
             f"{size / 1e6:.1f}",
         )
     console = Console()
@@ -47,7 +47,7 @@ def show() -> None:
 
 @app.command()
 def pack(
-    runs: Annotated[Path, typer.Option(help="Folder of the trained runs: base, stylize, destylize, uso.")] = Path(
+    runs: Annotated[Path, typer.Option(help="Folder of the trained runs: base, stylize, destylize.")] = Path(
         "runs/nano"
     ),
     out: Annotated[Path | None, typer.Option(help="Where the family is written; the package's own without it.")] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,6 +82,8 @@ def _here(order: Order) -> Outcome:
     from uso.training.distributed import join, leave
     from uso.training.watch.bar import TrainingBar
 
+    # Said once by torch of norms under autocast, and of no use to who trains.
+    warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
     world = join()
     try:
         with TrainingBar(Console(stderr=True), enabled=world.leads) as bar:

@@ -1,4 +1,4 @@
-"""The nano family that ships: a base, the experts trained from it, and a USO, 96 pixels a side, bfloat16.
+"""The nano family that ships: a base and the experts trained from it, 96 pixels a side, bfloat16.
 
 `pipeline` is a folder in FLUX.1-dev's layout; the other members are USO releases on top of it, `dit_lora.safetensors`
 and, where a style is read, `projector.safetensors`.
@@ -14,7 +14,7 @@ FAMILY = Path(__file__).parent / "family"
 
 RECORD = "family.json"
 
-MEMBERS = {"pipeline": "base", "stylize": "stylize", "destylize": "destylize", "uso": "stage2"}
+MEMBERS = {"pipeline": "base", "stylize": "stylize", "destylize": "destylize"}
 """The members, and the name of the run that each is packed from."""
 
 SIDE = 96

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 
@@ -15,6 +16,9 @@ from uso.formats.safefile import cast, write_weights
 from uso.nano.family import MEMBERS, RECORD
 from uso.training.outcome import read_outcome
 from uso.training.watch.jsonl import METRICS, read_lines
+
+_POINTS = 50
+"""Points of a curve of training that are kept."""
 
 _TRAINED = ("dit_lora.safetensors", "projector.safetensors", "pipeline")
 
@@ -46,20 +50,21 @@ def pack_family(runs: Path, out: Path) -> dict[str, Any]:
 
 
 def draw_curves(record: dict[str, Any], path: Path) -> None:
-    """Draw how the held-out loss of each member fell, one small plot a member."""
+    """Draw how the losses of each member fell, in training and on held-out subjects, one small plot a member."""
     from matplotlib.figure import Figure
 
     curves = {"autoencoder": record["pipeline"]["autoencoder"]} | record
     figure = Figure(figsize=(3.0 * len(curves), 2.6), layout="constrained")
     for axes, (name, facts) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
-        steps, losses = zip(*facts["heldout"], strict=True)
-        axes.plot(steps, losses, marker="o", markersize=3, color="#2a6f97")
+        for kind, style in (("train", {"color": "#a9bcc9"}), ("heldout", {"color": "#2a6f97", "marker": "o"})):
+            axes.plot(*np.array(facts[kind]).reshape(-1, 2).T, markersize=3, label=kind, **style)
         axes.set_title("base" if name == "pipeline" else name, fontsize=10)
         axes.set_xlabel("step", fontsize=8)
-        axes.set_ylabel("held-out loss", fontsize=8)
+        axes.set_ylabel("loss", fontsize=8)
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
         axes.tick_params(labelsize=7)
+        axes.legend(fontsize=7, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
@@ -92,9 +97,11 @@ def _record(run: Path, folder: Path) -> dict[str, Any]:
 
 def _history(run: Path) -> dict[str, Any]:
     facts = json.loads((run / "run.json").read_text())
-    losses = [
-        [line["step"], round(line["heldout/loss"], 4)] for line in read_lines(run / METRICS) if "heldout/loss" in line
-    ]
+    lines = list(read_lines(run / METRICS))
+    curves = {
+        kind: [[line["step"], round(line[name], 4)] for line in lines if line.get(name) is not None]
+        for kind, name in (("heldout", "heldout/loss"), ("train", "train/loss"))
+    }
     data = [{key: source[key] for key in ("digest", "where", "weight", "samples")} for source in facts["data"]]
     kept = ("name", "seed", "steps", "train", "batch", "optimizer", "ema")
     return {
@@ -102,5 +109,6 @@ def _history(run: Path) -> dict[str, Any]:
         "trained_parameters": facts["trained_parameters"],
         "data": data,
         "versions": facts["versions"],
-        "heldout": losses,
+        "heldout": curves["heldout"],
+        "train": curves["train"][:: max(1, len(curves["train"]) // _POINTS)],
     }

@@ -28,7 +28,7 @@ def test_all_weights_of_the_family_are_below_40_mb_and_are_what_the_record_says(
     assert total < LARGEST_MB * 1e6
 
 
-@pytest.mark.parametrize("member", ["stylize", "destylize", "uso"])
+@pytest.mark.parametrize("member", ["stylize", "destylize"])
 def test_each_member_loads_on_the_base_as_a_release_does(member: str) -> None:
     folder = family_folder()
     projector = folder / member / "projector.safetensors"
@@ -45,10 +45,10 @@ def test_each_member_loads_on_the_base_as_a_release_does(member: str) -> None:
     assert SIDE % 16 == 0
 
 
-def test_every_member_learnt_on_subjects_that_it_never_saw() -> None:
-    for facts in read_family().values():
-        losses = [loss for _, loss in facts["heldout"]]
-        assert losses[-1] < losses[0]
+@pytest.mark.parametrize("member", ["stylize", "destylize"])
+def test_an_expert_got_better_on_subjects_that_it_never_saw(member: str) -> None:
+    losses = [loss for _, loss in read_family()[member]["heldout"]]
+    assert losses[-1] < 0.9 * losses[0]
 
 
 def test_a_path_may_start_in_the_family() -> None:

@@ -32,7 +32,7 @@ def runs(curated: Store, pipeline: Path, tmp_path: Path) -> Path:
     slots = "data.slots={target: target, content: null, style: null}"
     stores = [str(curated.root)]
     train(load_recipe(recipe, ["train=[base]", slots, HELDOUT], stores), tmp_path / "runs/base", World())
-    train(load_recipe(recipe, [HELDOUT], stores), tmp_path / "runs/stage2", World())
+    train(load_recipe(recipe, [HELDOUT], stores), tmp_path / "runs/stylize", World())
     facts = json.loads((tmp_path / "runs/base/run.json").read_text())
     autoencoder = tmp_path / "runs/autoencoder"
     autoencoder.mkdir()
@@ -46,9 +46,9 @@ def test_runs_are_packed_with_what_they_were_made_by(runs: Path, tmp_path: Path)
     told = CliRunner().invoke(app, ["nano", "pack", "--runs", str(runs), "--out", str(out), "--curves", str(curves)])
     assert told.exit_code == 0, told.output
     record = json.loads((out / "family.json").read_text())
-    assert set(record) == {"pipeline", "uso"}
-    assert record["uso"]["recipe"]["train"] == ["lora"]
-    assert [step for step, _ in record["uso"]["heldout"]] == [0, 2, 4]
+    assert set(record) == {"pipeline", "stylize"}
+    assert record["stylize"]["recipe"]["train"] == ["lora"]
+    assert [step for step, _ in record["stylize"]["heldout"]] == [0, 2, 4]
     for path in out.rglob("*.safetensors"):
         assert {tensor.dtype for tensor in load_file(path).values()} == {torch.bfloat16}
     assert curves.stat().st_size > 0

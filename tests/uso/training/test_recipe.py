@@ -24,7 +24,10 @@ from uso.training.recipe import OptimizerSpec
 from uso.training.run import newest_checkpoint
 
 READY = sorted(Path("jobs/train").glob("*.yaml"))
-NANO = [Path(f"jobs/nano/{name}.yaml") for name in ("autoencoder", "base", "stylize", "destylize", "stage1", "stage2")]
+NANO = [
+    Path(f"jobs/nano/{name}.yaml")
+    for name in ("autoencoder", "base", "stylize", "destylize", "stage1", "stage2", "demo-stage1", "demo-stage2")
+]
 
 
 @pytest.mark.parametrize("path", READY, ids=lambda path: path.stem)
@@ -39,7 +42,7 @@ def test_a_recipe_of_the_nano_family_is_valid_and_builds_on_the_family(path: Pat
     recipe = load_recipe(path, (), ["somewhere"])
     assert recipe.name == f"nano-{path.stem}"
     assert recipe.data.side == SIDE
-    assert all(need.recipe in NANO and need.out == Path("runs/nano") / need.recipe.stem for need in recipe.needs)
+    assert all(need.recipe in NANO and need.out.parent == Path(recipe.runs) for need in recipe.needs)
     if recipe.model.pipeline is not None:
         assert recipe.model.pipeline == str(family_folder() / "pipeline")
 
