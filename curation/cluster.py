@@ -24,34 +24,46 @@ class ClusterError(RuntimeError):
 
 
 @contextmanager
-def cluster(spec: JobSpec) -> Iterator[None]:
-    """Connect to Ray for the length of a job, and check that the job fits before any work starts."""
+def connected(address: str | None, *, cpus: int | None, object_store_mb: int) -> Iterator[None]:
+    """Connect to Ray for a while: to a cluster, or to a local instance of so many cores that ends with it.
+
+    Where the process is connected already, that connection is used and left as it is.
+    """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import ray
 
     ours = not ray.is_initialized()
-    if ours and spec.ray.address is None:
+    if ours and address is None:
         ray.init(
             address="local",
-            num_cpus=spec.ray.cpus,
-            object_store_memory=spec.ray.object_store_mb * _MB,
+            num_cpus=cpus,
+            object_store_memory=object_store_mb * _MB,
             include_dashboard=False,
             logging_level=logging.ERROR,
             log_to_driver=False,
         )
     elif ours:
-        ray.init(address=spec.ray.address, logging_level=logging.ERROR, log_to_driver=False)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     try:
-        _check_fits(spec, ray.cluster_resources())
         yield
     finally:
         if ours:
             ray.shutdown()
+
+
+@contextmanager
+def cluster(spec: JobSpec) -> Iterator[None]:
+    """Connect to Ray for the length of a job, and check that the job fits before any work starts."""
+    with connected(spec.ray.address, cpus=spec.ray.cpus, object_store_mb=spec.ray.object_store_mb):
+        import ray
+
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        _check_fits(spec, ray.cluster_resources())
+        yield
 
 
 def demand(spec: JobSpec) -> tuple[float, float]:

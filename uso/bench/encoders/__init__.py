@@ -1,0 +1,1 @@
+"""Published encoders that metrics are measured with, loaded from a folder, a file or the hub."""

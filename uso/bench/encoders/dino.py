@@ -1,0 +1,46 @@
+"""DINO (Caron et al. 2021) and DINOv2 (Oquab et al. 2023) for subject similarity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, ViTModel
+
+from uso.bench.encoders.base import Vectors, in_batches
+from uso.bench.encoders.source import source_digest
+from uso.encoders import FrozenEncoder, load_pretrained, reported, split_source
+from uso.images import flatten
+
+
+class _PlainViT(ViTModel):  # type: ignore[misc]  # transformers carries no types
+    """A ViT without the pooling layer, which DINO's release has not."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config, add_pooling_layer=False)
+
+
+class DinoEncoder(FrozenEncoder):
+    """The class token of the last layer. DreamBooth measures with `facebook/dino-vits16`."""
+
+    def __init__(self, source: str, device: str = "cpu") -> None:
+        name, subfolder = split_source(source)
+        with reported(source):
+            kind = AutoConfig.from_pretrained(name, subfolder=subfolder).model_type
+            self._processor = AutoImageProcessor.from_pretrained(name, subfolder=subfolder)
+        model_class = _PlainViT if kind == "vit" else AutoModel
+        super().__init__(load_pretrained(model_class, source, torch.float32, device), source)
+        self.title = f"DINO ({source})"
+        self.digest = source_digest(source)
+
+    def embed(self, images: Sequence[Image.Image]) -> Vectors:
+        """Return the class tokens of images."""
+        pixels = self._processor(images=[flatten(image) for image in images], return_tensors="pt").pixel_values
+        return in_batches(pixels.to(self.device), self._class_tokens)
+
+    def _class_tokens(self, pixels: Tensor) -> Tensor:
+        tokens: Tensor = self.model(pixel_values=pixels).last_hidden_state
+        return tokens[:, 0]
