@@ -29,6 +29,7 @@ COMMANDS = [
     "curate report",
     "encoders fit",
     "encoders eval",
+    "experts eval",
     "store verify",
     "store gc",
 ]
@@ -142,13 +143,13 @@ def _listen_to_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def wait_for_commits(store: Store, count: int) -> None:
-    deadline = time.monotonic() + 120
+def wait_for_commits(store: Store, count: int, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if store.triplets.exists and len(store.triplets.history()) >= count:
             return
         time.sleep(0.2)
-    raise AssertionError(f"no {count} commits within two minutes")
+    raise AssertionError(f"no {count} commits within {seconds:g} seconds")
 
 
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path: Path, atelier: IconifySource) -> None:
