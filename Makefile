@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STORE ?= runs/demo
 
 # How the bench draws with nano networks, and what stands beside a trained one.
-DRAWN := --size 96 --steps 12 --shift true --batch 16 --workers 2
+DRAWN := --size 96 --steps 12 --shift true --id-shift o --batch 16 --workers 2
 SYSTEMS := --system copy-content --system copy-style --system truth --system base=nano-base
 
 .PHONY: setup demo loop family ablations test test-slow lint bench bench-training clean
@@ -45,7 +45,7 @@ loop: npm setup
 family: npm setup
 	$(BIN)/triptych corpus fetch
 	$(BIN)/triptych curate run jobs/nano/data.yaml --store runs/nano/data
-	$(BIN)/triptych train jobs/nano/base.yaml --data runs/nano/data --out runs/nano/base --resume latest
+	$(BIN)/triptych train jobs/nano/reference.yaml --data runs/nano/data --out runs/nano/reference --resume latest
 	$(BIN)/triptych nano pack
 	$(BIN)/triptych train jobs/nano/stylize.yaml --data runs/nano/data --out runs/nano/stylize --resume latest
 	$(BIN)/triptych train jobs/nano/destylize.yaml --data runs/nano/data --out runs/nano/destylize --resume latest

@@ -46,10 +46,10 @@ def main() -> None:
     subprocess.run(
         [str(triptych), "bench", "build", "nano", *size, "--subject-prompt", "none", "--out", str(bench)], check=True
     )
-    sampler = ["--size", "96", "--steps", str(study.sampling_steps), "--shift", "true", "--batch", "16"]
+    sampler = ["--size", "96", "--steps", str(study.sampling_steps), "--shift", "true", "--id-shift", "o"]
     subprocess.run(
         [str(triptych), "bench", "run", str(bench), "--systems", str(given.out / "systems.yaml"), *sampler]
-        + ["--workers", str(given.beside), "--out", str(drawn)],
+        + ["--batch", "16", "--workers", str(given.beside), "--out", str(drawn)],
         check=True,
     )
     tables = page(study, read_results(drawn), "python benchmarks/ablations")

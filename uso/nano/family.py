@@ -14,8 +14,11 @@ FAMILY = Path(__file__).parent / "family"
 
 RECORD = "family.json"
 
-MEMBERS = {"pipeline": "base", "stylize": "stylize", "destylize": "destylize"}
+MEMBERS = {"pipeline": "reference", "stylize": "stylize", "destylize": "destylize"}
 """The members, and the name of the run that each is packed from."""
+
+FIRST = ("autoencoder", "base")
+"""The runs that the base of the family was made from, in order; it holds what they came to."""
 
 SIDE = 96
 """Side of the images that the family was trained on, in pixels."""

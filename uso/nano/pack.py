@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from manifests.identities import digest_of_file
 from uso.formats.safefile import cast, write_weights
-from uso.nano.family import MEMBERS, RECORD
+from uso.nano.family import FIRST, MEMBERS, RECORD
 from uso.training.outcome import read_outcome
 from uso.training.watch.jsonl import METRICS, read_lines
 
@@ -42,7 +42,8 @@ def pack_family(runs: Path, out: Path) -> dict[str, Any]:
             if (run / name).exists() and (member == "pipeline") == (name == "pipeline"):
                 _copy(run / name, folder if name == "pipeline" else folder / name)
         record[member] = _record(run, folder)
-    record["pipeline"]["autoencoder"] = _history(runs / "autoencoder")
+    for name in FIRST:
+        record["pipeline"][name] = _history(runs / name)
     (draft / RECORD).write_text(json.dumps(record, indent=1) + "\n")
     shutil.rmtree(out, ignore_errors=True)
     draft.rename(out)
@@ -53,12 +54,12 @@ def draw_curves(record: dict[str, Any], path: Path) -> None:
     """Draw how the losses of each member fell, in training and on held-out subjects, one small plot a member."""
     from matplotlib.figure import Figure
 
-    curves = {"autoencoder": record["pipeline"]["autoencoder"]} | record
+    curves = {name: record["pipeline"][name] for name in FIRST} | record
     figure = Figure(figsize=(3.0 * len(curves), 2.6), layout="constrained")
     for axes, (name, facts) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
         for kind, style in (("train", {"color": "#a9bcc9"}), ("heldout", {"color": "#2a6f97", "marker": "o"})):
             axes.plot(*np.array(facts[kind]).reshape(-1, 2).T, markersize=3, label=kind, **style)
-        axes.set_title("base" if name == "pipeline" else name, fontsize=10)
+        axes.set_title("base with reference" if name == "pipeline" else name, fontsize=10)
         axes.set_xlabel("step", fontsize=8)
         axes.set_ylabel("loss", fontsize=8)
         axes.set_ylim(bottom=0)

@@ -76,7 +76,10 @@ class FlowObjective:
         """Return the flow-matching loss `[n]` of each example."""
         clean, noise, times, conditions = self.stacked(examples)
         with self.autocast():
-            return flow_losses(self.network, clean, noise, times, conditions, guidance=self.recipe.flow.guidance)
+            flow = self.recipe.flow
+            return flow_losses(
+                self.network, clean, noise, times, conditions, guidance=flow.guidance, id_shift=flow.id_shift
+            )
 
     @contextmanager
     def autocast(self) -> Iterator[None]:
@@ -130,7 +133,8 @@ class FlowObjective:
             height, width = token_grid(example.clean[None])
             noise = seeded_noise([_SHEET_SEED + number], example.clean.shape[0], height, width).to(self.device)
             times = flow_times(steps, height, width, self.recipe.flow.shift)
-            latent = euler_sample(self.network, noise, times, self.conditions([example]), guidance=guidance)
+            conditions, shift = self.conditions([example]), self.recipe.flow.id_shift
+            latent = euler_sample(self.network, noise, times, conditions, guidance=guidance, id_shift=shift)
             target = self.encoding.moments(example.sample, slots.target)[0]
             pictures = [("drawn", codec.decode_images(latent)[0]), ("target", codec.decode_images(target)[0])]
             given: list[tuple[str, Image.Image]] = []
@@ -207,7 +211,10 @@ class FlowObjective:
         return training_flops(shape, tokens, lora_rank(self.network) or 0, self.recipe.parallel.checkpointing)
 
     def _dropped(self, draws: Draws) -> Reference | None:
-        return draws.dropped_reference(self.recipe.data.reference_dropout)
+        share, slots = self.recipe.data.reference_dropout, self.recipe.data.slots
+        if slots.style is None:
+            return "content" if draws.uniform("reference") < share else None
+        return draws.dropped_reference(share)
 
     def _example(self, sample: Sample, dropped: Reference | None, time: float | None) -> Example:
         slots, flow = self.recipe.data.slots, self.recipe.flow

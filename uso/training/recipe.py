@@ -9,6 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from uso.images import CONTENT_LONG_SIDE, SIDE_STEP
+from uso.position_ids import IdShift
 from uso.presets import DEFAULT_LORA_RANK, NetworkShape, StyleShape, rope_axes
 from uso.schedule import ScheduleShift
 from uso.training.catalog import Slots, prompt_columns
@@ -154,7 +155,9 @@ class DataSpec(Keys):
     content_long_side: int = Field(default=CONTENT_LONG_SIDE, ge=SIDE_STEP, multiple_of=SIDE_STEP)
     longest_aspect: float = Field(default=2.0, ge=1)
     prompt_dropout: Share = 0.1
-    reference_dropout: Share = Field(default=0.0, description="Share of samples that lose one of two references.")
+    reference_dropout: Share = Field(
+        default=0.0, description="Share of samples that lose one of two references, or the content where it is alone."
+    )
     window: int = Field(default=4096, ge=1, description="Samples that are shuffled among each other.")
     workers: int = Field(default=2, ge=1, description="Threads a rank that read and decode.")
     ahead: int = Field(default=4, ge=1, description="Batches read ahead.")
@@ -197,6 +200,7 @@ class FlowSpec(Keys):
     )
     shift: ScheduleShift = Field(default="true", description="Sequence length behind the schedule's shift.")
     guidance: float = Field(default=1.0, ge=0)
+    id_shift: IdShift = Field(default="d", description="Where position ids of content references start: UnoPE's `d`.")
     latents: Literal["sample", "mean"] = Field(default="sample", description="Drawn from the posterior, or its mean.")
 
 
@@ -306,8 +310,8 @@ class Recipe(Keys):
             raise ValueError("model.vision: samples have a style reference, which needs a vision tower (`nano` ships)")
         if "projector" in self.train and self.data.slots.style is None:
             raise ValueError("data.slots.style: the projector is trained, but no image is in the style's place")
-        if self.data.reference_dropout and None in (self.data.slots.style, self.data.slots.content):
-            raise ValueError("data.reference_dropout: only samples with both references can lose one")
+        if self.data.reference_dropout and self.data.slots.content is None:
+            raise ValueError("data.reference_dropout: without a content reference nothing can be left out")
         if self.reward is not None and self.data.slots.style is None:
             raise ValueError("reward: needs a style reference; data.slots.style is empty")
         return self

@@ -97,6 +97,7 @@ class StyleReward:
                 times,
                 objective.conditions(group),
                 guidance=self.settings.guidance,
+                id_shift=objective.recipe.flow.id_shift,
             )
             images = objective.encoding.encoders.codec.decode(latents).float().clamp(-1, 1)
             for image, example in zip(images, group, strict=True):
@@ -121,6 +122,7 @@ class StyleReward:
                 objective.encoding.encoders.codec,
                 self.settings,
                 self._gradient_step(number, group),
+                objective.recipe.flow.id_shift,
             )
 
     def _company(self, number: int, group: Sequence[Example]) -> tuple[Tensor, Tensor]:
@@ -134,6 +136,7 @@ class StyleReward:
                 objective.encoding.encoders.codec,
                 self.settings,
                 self._gradient_step(number, group),
+                objective.recipe.flow.id_shift,
             )
         nothing = 0.0 * images.float().mean(dim=(1, 2, 3))
         return nothing, nothing.detach()

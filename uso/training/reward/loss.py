@@ -9,6 +9,7 @@ from torch import Tensor
 
 from uso.latents import LatentCodec
 from uso.network import USOTransformer
+from uso.position_ids import IdShift
 from uso.training.reward.base import StyleScorer
 from uso.training.reward.rollout import predict_image
 from uso.training.reward.settings import RewardSettings
@@ -29,6 +30,7 @@ def reward_losses(
     codec: LatentCodec,
     settings: RewardSettings,
     k: int,
+    id_shift: IdShift = "d",
 ) -> tuple[Tensor, Tensor]:
     """Return L_SRL `[B]` of each sample, with a graph to the network's trained parameters, and the style cosines `[B]`.
 
@@ -41,7 +43,7 @@ def reward_losses(
         raise ValueError("a style reward needs samples with a style reference; leave out those that lost theirs")
     if len(style_pixels) != conditions.batch:
         raise ValueError(f"{len(style_pixels)} style images for {conditions.batch} samples")
-    images = predict_image(network, conditions, noise, codec, settings, k).float().clamp(-1, 1)
+    images = predict_image(network, conditions, noise, codec, settings, k, id_shift).float().clamp(-1, 1)
     wanted = _embed_each(scorer.embed, style_pixels)
     rewards = (scorer.embed(images) * wanted).sum(dim=1)
     if torch.is_grad_enabled() and not rewards.requires_grad:

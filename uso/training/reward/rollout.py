@@ -12,6 +12,7 @@ from uso.images import SIDE_STEP
 from uso.latents import LatentCodec
 from uso.network import USOTransformer
 from uso.packing import token_grid, unpack
+from uso.position_ids import IdShift
 from uso.sampler import euler_sample
 from uso.schedule import flow_times
 from uso.training.reward.settings import RewardSettings
@@ -58,6 +59,7 @@ def predict_image(
     codec: LatentCodec,
     settings: RewardSettings,
     k: int,
+    id_shift: IdShift = "d",
 ) -> Tensor:
     """Return the images `[B, 3, h, w]`, in about -1..1, that the network would end in, seen from step `k` of a rollout.
 
@@ -67,12 +69,12 @@ def predict_image(
     """
     rows, columns = token_grid(noise)
     times = rollout_times(settings, rows, columns)
-    reached = euler_sample(network, noise, times[: k + 1], conditions, guidance=settings.guidance)
+    reached = euler_sample(network, noise, times[: k + 1], conditions, guidance=settings.guidance, id_shift=id_shift)
     batch, time = noise.shape[0], float(times[k])
     now = torch.full((batch,), time, device=noise.device)
     scale = torch.full_like(now, settings.guidance) if network.shape.guidance else None
     dtype = next(network.parameters()).dtype
-    velocity = predict_velocity(network, reached.to(dtype), now, scale, conditions)
+    velocity = predict_velocity(network, reached.to(dtype), now, scale, conditions, id_shift)
     clean = reached - time * unpack(velocity.float(), rows, columns)
     if not codec.model.is_gradient_checkpointing:
         codec.model.enable_gradient_checkpointing()

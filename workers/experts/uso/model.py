@@ -119,7 +119,9 @@ class UsoModel:
 
     def _sampling(self) -> SampleSettings:
         own = self._settings
-        return SampleSettings(own.steps, own.guidance, own.shift, batch_size=self._batch, cfg_scale=own.cfg_scale)
+        return SampleSettings(
+            own.steps, own.guidance, own.shift, own.id_shift, batch_size=self._batch, cfg_scale=own.cfg_scale
+        )
 
     def _decoded(self, latent: Tensor) -> Pixels | ExpertFailure:
         if not latent.isfinite().all():
