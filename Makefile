@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STORE ?= runs/demo
 
 # How the bench draws with nano networks, and what stands beside a trained one.
-DRAWN := --size 96 --steps 12 --shift true --id-shift o --batch 16 --workers 2
+DRAWN := --size 96 --steps 12 --shift true --id-shift o --cfg-scale 2 --batch 16 --workers 2
 SYSTEMS := --system copy-content --system copy-style --system truth --system base=nano-base
 
 .PHONY: setup demo loop family ablations test test-slow lint bench bench-training clean

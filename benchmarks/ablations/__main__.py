@@ -46,7 +46,18 @@ def main() -> None:
     subprocess.run(
         [str(triptych), "bench", "build", "nano", *size, "--subject-prompt", "none", "--out", str(bench)], check=True
     )
-    sampler = ["--size", "96", "--steps", str(study.sampling_steps), "--shift", "true", "--id-shift", "o"]
+    sampler = [
+        "--size",
+        "96",
+        "--steps",
+        str(study.sampling_steps),
+        "--shift",
+        "true",
+        "--id-shift",
+        "o",
+        "--cfg-scale",
+        "2",
+    ]
     subprocess.run(
         [str(triptych), "bench", "run", str(bench), "--systems", str(given.out / "systems.yaml"), *sampler]
         + ["--batch", "16", "--workers", str(given.beside), "--out", str(drawn)],

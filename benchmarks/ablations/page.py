@@ -93,8 +93,8 @@ def page(study: Study, results: Results, command: str) -> str:
         lines.append(f"| {name} | {variant.about} | " + " | ".join(figures) + " |")
     lines += [
         "",
-        "Less the whole method, sample by sample. An effect counts as shown (in bold) where its interval leaves out 0 and "
-        "all seeds agree on the sign.",
+        "Less the whole method, sample by sample. An effect counts as shown (in bold) where its interval leaves out 0 "
+        "and all seeds agree on the sign.",
         "",
         "| variant | " + " | ".join(titles) + " |",
         "|---" * (len(titles) + 1) + "|",

@@ -136,6 +136,9 @@ def run(
         ScheduleShift.UPSTREAM
     ),
     id_shift: Annotated[IdShift, typer.Option(help="Where content position ids start.")] = IdShift.DIAGONAL,
+    cfg_scale: Annotated[
+        float, typer.Option(min=0, help="Classifier-free guidance against no prompt and no references; 1: none.")
+    ] = 1.0,
     batch: Annotated[int, typer.Option(min=1, help="Pictures drawn at once.")] = 1,
     dtype: Annotated[Dtype, typer.Option(help="Dtype of network and encoders.")] = Dtype.FLOAT32,
     samples_limit: Annotated[
@@ -174,6 +177,7 @@ def run(
             id_shift=id_shift.value,
             batch=batch,
             dtype=dtype.value,
+            cfg_scale=cfg_scale,
         )
         spec = RunSpec(
             bench=read_set(bench),
@@ -255,7 +259,7 @@ def _tell_results(results: Results, out: Path) -> None:
 
     summary = summarize(results)
     console = Console()
-    heads = [*paper_columns(summary), *missed_columns(summary)]
+    heads = [*paper_columns(summary), *(head for heads in missed_columns(summary) for head in heads)]
     table = Table("task", "figure", *(str(system["name"]) for system in results.systems), padding=(0, 0, 0, 1))
     before = None
     for task, key in heads:

@@ -99,6 +99,9 @@ def sample(
         ScheduleShift, typer.Option(help="Sequence length that shifts the schedule: upstream's, the true one, none.")
     ] = ScheduleShift.UPSTREAM,
     id_shift: Annotated[IdShift, typer.Option(help="Where content position ids start.")] = IdShift.DIAGONAL,
+    cfg_scale: Annotated[
+        float, typer.Option(min=0, help="Classifier-free guidance against no prompt and no references; 1: none.")
+    ] = 1.0,
     batch_size: Annotated[int, typer.Option(min=1, help="Images drawn at once.")] = 1,
     dtype: Annotated[Dtype, typer.Option(help="Dtype of network and encoders.")] = Dtype.BFLOAT16,
     device: Annotated[str, typer.Option(help="Device to run on: cuda, cuda:1, mps, cpu.")] = "cpu",
@@ -122,6 +125,7 @@ def sample(
             schedule_shift=shift.value,
             id_shift=id_shift.value,
             batch_size=batch_size,
+            cfg_scale=cfg_scale,
         )
         requests = _requests(eval_json, prompt, content, style or [])
         _check_weights(weights, requests)
@@ -240,6 +244,7 @@ def _draw(
     from uso.conditioning import encode_requests
     from uso.sampler import Drawing, draw_each
     from uso.saved_png import save_png
+    from uso.tasks import SampleRequest
 
     console = Console(stderr=True)
     with console.status("Encoding") as status:
@@ -251,10 +256,15 @@ def _draw(
             on_stage=lambda stage: status.update(f"Encoding: {stage}"),
         )
         status.update("Loading the network")
+        against = None
+        if settings.cfg_scale != 1:
+            against = encode_requests([SampleRequest("")], encoders, long_side=content_side)[0]
         network = _load_network(weights, dtype, device)
         codec = encoders.codec()
     drawings = [
-        Drawing(condition, size, seed) for condition, size in zip(conditions, sizes, strict=True) for seed in seeds
+        Drawing(condition, size, seed, against)
+        for condition, size in zip(conditions, sizes, strict=True)
+        for seed in seeds
     ]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     thumbnails: dict[int, Image.Image] = {}

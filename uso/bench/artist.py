@@ -120,7 +120,8 @@ class CheckpointArtist:
 
     def draw(self, orders: Sequence[Order]) -> list[Image.Image]:
         """Return the pictures; a batch that is not full is filled up, so that kernels see one shape only."""
-        drawings = [Drawing(self._conditions(order), order.size, order.seed) for order in orders]
+        against = None if self._settings.cfg_scale == 1 else Conditions(*_kept(self._prompts, "", self._encode_prompt))
+        drawings = [Drawing(self._conditions(order), order.size, order.seed, against) for order in orders]
         missing = -len(drawings) % self._settings.batch
         filled = [*drawings, *drawings[-1:] * missing]
         latents = dict(draw_each(self._network, filled, self._settings.sampler()))
@@ -128,7 +129,9 @@ class CheckpointArtist:
 
     def _conditions(self, order: Order) -> Conditions:
         text, pooled = _kept(self._prompts, order.prompt, self._encode_prompt)
-        contents = () if order.content is None else (_kept(self._contents, order.content, self._encode_content),)
+        given = [] if order.content is None else [order.content]
+        given += order.styles if self._checkpoint.styles_as_contents else ()
+        contents = tuple(_kept(self._contents, path, self._encode_content) for path in given)
         styles = order.styles if self._vision is not None else ()
         features = tuple(_kept(self._styles, style, self._encode_style) for style in styles)
         return Conditions(text, pooled, contents, features)

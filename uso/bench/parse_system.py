@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 from manifests.yaml_file import read_mapping
 from uso.bench.system import BASELINES, Checkpoint, System
 from uso.nano.family import with_family
+from uso.training.catalog import Slots
 from uso.training.outcome import read_outcome
 from uso.training.recipe import Recipe
 
@@ -28,8 +30,8 @@ _NAME = re.compile(r"[\w.+ -]{1,40}")
 _FAMILY: dict[str, dict[str, Any]] = {
     "nano": {
         "pipeline": "{nano}/pipeline",
-        "lora": "{nano}/uso/dit_lora.safetensors",
-        "projector": "{nano}/uso/projector.safetensors",
+        "lora": "{nano}/stylize/dit_lora.safetensors",
+        "projector": "{nano}/stylize/projector.safetensors",
     },
     "nano-base": {"pipeline": "{nano}/pipeline"},
 }
@@ -136,7 +138,9 @@ def _of_run(folder: Path, name: str) -> Checkpoint:
         parts[key] = exported.get(file, parts[key])
     parts |= {"text_length": model.text_length if model.fresh_text is None else model.fresh_text.length}
     parts |= {"style_layers": model.style.layers, "vision": model.vision}
-    return _from_parts({key: _plain(value) for key, value in parts.items() if value is not None}, name)
+    checkpoint = _from_parts({key: _plain(value) for key, value in parts.items() if value is not None}, name)
+    as_contents = recipe.data.slots.second is not None and recipe.data.slots.second == Slots().style
+    return replace(checkpoint, styles_as_contents=as_contents)
 
 
 def _plain(value: Any) -> Any:

@@ -19,8 +19,9 @@ class DrawSettings:
     """Size in pixels, sampler and numbers; the defaults are upstream's.
 
     `side` is that of square pictures, and the long side of those that keep a layout; `content_side` the long side that
-    content references are brought to. `batch` pictures are drawn at once: all that is here decides a picture to the
-    last bit, so all of it is in the picture's name.
+    content references are brought to. `cfg_scale` is that of classifier-free guidance against no prompt and no
+    references. `batch` pictures are drawn at once: all that is here decides a picture to the last bit, so all of it is
+    in the picture's name.
     """
 
     side: int = DEFAULT_SIDE
@@ -31,6 +32,7 @@ class DrawSettings:
     id_shift: IdShift = "d"
     batch: int = 1
     dtype: DtypeName = "float32"
+    cfg_scale: float = 1.0
 
     def __post_init__(self) -> None:
         if min(self.side, self.content_side) < SIDE_STEP:
@@ -44,7 +46,7 @@ class DrawSettings:
 
     def sampler(self) -> SampleSettings:
         """Return what the sampler needs of them."""
-        return SampleSettings(self.steps, self.guidance, self.shift, self.id_shift, self.batch)
+        return SampleSettings(self.steps, self.guidance, self.shift, self.id_shift, self.batch, self.cfg_scale)
 
     def target_size(self, task: Task, content: Size | None) -> Size:
         """Return width and height of a picture: the content's aspect where its layout is kept, else a square."""

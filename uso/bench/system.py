@@ -21,7 +21,11 @@ _READ = (".safetensors", ".json", ".txt", ".model")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where the parts of a network and its encoders lie: files for weights, folders or hub names for encoders."""
+    """Where the parts of a network and its encoders lie: files for weights, folders or hub names for encoders.
+
+    `styles_as_contents`: style images stand behind the content reference and are encoded as it is, for a network that
+    was trained so, without a projector.
+    """
 
     base: str
     t5: str
@@ -32,6 +36,7 @@ class Checkpoint:
     vision: str = "google/siglip-so400m-patch14-384"
     style_layers: tuple[int, int, int] = (-2, -11, -20)
     text_length: int = 512
+    styles_as_contents: bool = False
 
     @property
     def is_base(self) -> bool:
@@ -69,7 +74,7 @@ class System:
         """Return who it is: a digest of its files and of the settings of its parts, wherever they lie."""
         if self.checkpoint is None:
             return digest_of(["baseline", self.baseline])
-        parts = (self.checkpoint.style_layers, self.checkpoint.text_length)
+        parts = (self.checkpoint.style_layers, self.checkpoint.text_length, self.checkpoint.styles_as_contents)
         return digest_of([parts, self.files])
 
     def told(self) -> dict[str, Any]:

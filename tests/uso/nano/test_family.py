@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from manifests.identities import digest_of_file
 from uso.checkpoint import load_network
@@ -38,8 +39,8 @@ def test_each_member_loads_on_the_base_as_a_release_does(member: str) -> None:
         projector=projector if projector.is_file() else None,
     )
     assert projector.is_file() == (member != "destylize")
-    codec = LatentCodec.load(str(folder / "pipeline" / "vae"))
-    text = CLIPTextEncoder.load(str(folder / "pipeline" / "text_encoder"))
+    codec = LatentCodec.load(str(folder / "pipeline" / "vae"), dtype=torch.float32)
+    text = CLIPTextEncoder.load(str(folder / "pipeline" / "text_encoder"), dtype=torch.float32)
     assert network.shape.latent_channels == codec.model.config.latent_channels
     assert network.shape.text_width == text.model.config.hidden_size
     assert SIDE % 16 == 0

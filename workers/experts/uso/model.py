@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -84,8 +84,9 @@ class UsoModel:
         drawings: dict[int, Drawing] = {}
         for number, order in enumerate(orders):
             try:
-                led = self._settings.cfg_scale != 1 and order.prompt != ""
-                against = self._conditions(replace(order, prompt="")) if led else None
+                against = None
+                if self._settings.cfg_scale != 1:
+                    against = self._conditions(Order("", order.size, order.seed))
                 drawings[number] = Drawing(self._conditions(order), order.size, order.seed, against)
             except ValueError as error:
                 made[number] = ExpertFailure("not_encoded", str(error))

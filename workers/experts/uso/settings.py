@@ -49,7 +49,9 @@ class UsoSettings(BaseModel):
     steps: int = Field(default=25, ge=1, le=1000, description="Euler steps.")
     guidance: float = Field(default=4.0, ge=0, description="Distilled guidance, for networks that take one.")
     cfg_scale: float = Field(
-        default=1.0, ge=0, description="Classifier-free guidance against the empty prompt, for small networks; 1: none."
+        default=1.0,
+        ge=0,
+        description="Classifier-free guidance against no prompt and no references, for small networks; 1: none.",
     )
     shift: Literal["true", "upstream", "none"] = Field(
         default="true", description="Sequence length that shifts the schedule, as in `uso.schedule`."
