@@ -43,9 +43,10 @@ class SampleRow:
 
 @dataclass(frozen=True)
 class TaskGrid:
-    """Samples of one task."""
+    """Samples of one task, and the systems whose answers are shown: copies stand there as references already."""
 
     title: str
+    systems: Sequence[str]
     rows: Sequence[SampleRow]
     every: int
 
@@ -63,6 +64,7 @@ def task_grids(results: Results, out: Path) -> list[TaskGrid]:
     """Return a grid a task of samples spread evenly over subjects and styles."""
     names = [str(system["name"]) for system in results.systems]
     answers = {(row.system, row.number): row for row in results.rows}
+    shown_systems = [str(s["name"]) for s in results.systems if s["baseline"] in (None, "truth")]
     grids = []
     for task, count in _ROWS.items():
         rows = [row for row in results.rows if row.system == names[0] and row.task in TASKS[task]]
@@ -77,11 +79,11 @@ def task_grids(results: Results, out: Path) -> list[TaskGrid]:
                 style=row.style or "",
                 content=_cell(folder, row.content, row.subject),
                 reference=_cell(folder, row.style_image, row.style or ""),
-                answers=[_answer(answers[name, row.number], out) for name in names],
+                answers=[_answer(answers[name, row.number], out) for name in shown_systems],
             )
             for row in chosen
         ]
-        grids.append(TaskGrid(TASK_TITLES[task], shown, len(rows)))
+        grids.append(TaskGrid(TASK_TITLES[task], shown_systems, shown, len(rows)))
     return grids
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from markupsafe import Markup, escape
 
 from uso.bench.bootstrap import Interval
 
+_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _WIDTH, _HEIGHT, _LEFT, _FOOT, _TOP, _RIGHT = 560, 380, 52, 44, 12, 20
 
 
@@ -34,13 +36,14 @@ def plane(points: Sequence[Point], subject: str, style: str) -> Markup:
         return _HEIGHT - _FOOT - (value - upwards[0]) / (upwards[1] - upwards[0]) * (_HEIGHT - _FOOT - _TOP)
 
     parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" class="plane">']
-    for fifth in range(6):
-        right = across[0] + (across[1] - across[0]) * fifth / 5
-        up = upwards[0] + (upwards[1] - upwards[0]) * fifth / 5
+    for right in _ticks(across):
         parts.append(
             f'<line class="grid" x1="{x(right):.1f}" x2="{x(right):.1f}" y1="{_TOP}" y2="{_HEIGHT - _FOOT}"/>'
-            f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(up):.1f}" y2="{y(up):.1f}"/>'
             f'<text class="tick" x="{x(right):.1f}" y="{_HEIGHT - _FOOT + 15}" text-anchor="middle">{right:.2f}</text>'
+        )
+    for up in _ticks(upwards):
+        parts.append(
+            f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(up):.1f}" y2="{y(up):.1f}"/>'
             f'<text class="tick" x="{_LEFT - 6}" y="{y(up) + 4:.1f}" text-anchor="end">{up:.2f}</text>'
         )
     parts.append(
@@ -71,3 +74,10 @@ def _axis(intervals: Sequence[Interval]) -> tuple[float, float]:
     ends = [bound for interval in intervals for bound in _bounds(interval)]
     play = max(0.05 * (max(ends) - min(ends)), 0.02)
     return min(ends) - play, max(ends) + play
+
+
+def _ticks(axis: tuple[float, float]) -> list[float]:
+    """Return round numbers along an axis, eight at most."""
+    low, high = axis
+    step = next(step for step in _STEPS if (high - low) / step <= 8)
+    return [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]

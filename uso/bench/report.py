@@ -61,8 +61,8 @@ def render_report(results: Results, summary: Summary, out: Path) -> str:
         tiles=_tiles(results),
         plane=_plane(summary, colours),
         heads=[
-            ("as the paper measures", paper_columns(summary)),
-            ("what its reviewers missed", missed_columns(summary)),
+            ("As the paper measures", paper_columns(summary)),
+            *((f"What its reviewers missed: {TASK_TITLES[heads[0][0]]}", heads) for heads in missed_columns(summary)),
         ],
         cell=lambda name, head: summary.figure(name, *head),
         best=lambda head: best(results, summary, *head),

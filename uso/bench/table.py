@@ -24,13 +24,15 @@ def paper_columns(summary: Summary) -> list[Head]:
     return [(task, key) for task, roles in _PAPER for key in summary.columns(task, roles)]
 
 
-def missed_columns(summary: Summary) -> list[Head]:
-    """Return the columns that reviewers of the paper missed: (task, column)."""
-    return [(task, key) for task in _MISSED for key in summary.columns(task, ("extra",))]
+def missed_columns(summary: Summary) -> list[list[Head]]:
+    """Return the columns that reviewers of the paper missed, (task, column), in a list for each task."""
+    listed = ([(task, key) for key in summary.columns(task, ("extra",))] for task in _MISSED)
+    return [heads for heads in listed if heads]
 
 
 def markdown(results: Results, summary: Summary) -> str:
     """Return the whole page of tables."""
+    missed = missed_columns(summary)
     samples = len({row.number for row in results.rows})
     steps, side = results.settings["steps"], results.settings["side"]
     parts = [
@@ -40,8 +42,12 @@ def markdown(results: Results, summary: Summary) -> str:
         _table(results, summary, paper_columns(summary)),
         _absent(summary),
         "## What reviewers of the paper missed\n",
-        _table(results, summary, missed_columns(summary)),
-        "\n".join(f"- {COLUMN[key].title}: {COLUMN[key].meaning}" for key in _keys(missed_columns(summary))) + "\n",
+        *(_table(results, summary, heads) for heads in missed),
+        "\n".join(
+            f"- {COLUMN[key].title}: {COLUMN[key].meaning}"
+            for key in _keys([head for heads in missed for head in heads])
+        )
+        + "\n",
         _claims(summary),
         _encoders(results),
         f"Set digest `{results.set_digest}`."

@@ -16,11 +16,13 @@ from uso.encoders import FrozenEncoder, load_pretrained, reported, split_source
 from uso.images import flatten
 
 
-class _PlainViT(ViTModel):  # type: ignore[misc]  # transformers carries no types
+class _PlainViT:
     """A ViT without the pooling layer, which DINO's release has not."""
 
-    def __init__(self, config: Any) -> None:
-        super().__init__(config, add_pooling_layer=False)
+    @staticmethod
+    def from_pretrained(name: str, **options: Any) -> Any:
+        """Return what `ViTModel.from_pretrained` does."""
+        return ViTModel.from_pretrained(name, add_pooling_layer=False, **options)
 
 
 class DinoEncoder(FrozenEncoder):
