@@ -1,6 +1,6 @@
 """A training step against the bare forward and backward pass of the same network on the same resident tensors.
 
-    python benchmarks/step.py --recipe jobs/nano/stage2.yaml --store runs/demo --rounds 40
+    python benchmarks/step.py --recipe jobs/nano/demo-stage2.yaml --store runs/demo --rounds 40
 
 A step is everything that the loop does: taking a batch from the loader, encoding through the cache, noise and stacking,
 forward and backward, the gradient's bound, AdamW, the running mean. Both run in turn, on the same samples, in one
@@ -92,7 +92,7 @@ def peak_bytes(run: Run, *, rewarded: bool) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", type=Path, default=Path("jobs/nano/stage2.yaml"))
+    parser.add_argument("--recipe", type=Path, default=Path("jobs/nano/demo-stage2.yaml"))
     parser.add_argument("--store", default="runs/demo")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch; the loader has its own")

@@ -46,23 +46,10 @@ def main() -> None:
     subprocess.run(
         [str(triptych), "bench", "build", "nano", *size, "--subject-prompt", "none", "--out", str(bench)], check=True
     )
-    sampler = [
-        "--size",
-        "96",
-        "--steps",
-        str(study.sampling_steps),
-        "--shift",
-        "true",
-        "--id-shift",
-        "o",
-        "--cfg-scale",
-        "2",
-    ]
-    subprocess.run(
-        [str(triptych), "bench", "run", str(bench), "--systems", str(given.out / "systems.yaml"), *sampler]
-        + ["--batch", "16", "--workers", str(given.beside), "--out", str(drawn)],
-        check=True,
-    )
+    sampler = ["--size", "96", "--steps", str(study.sampling_steps), "--shift", "true", "--id-shift", "o"]
+    sampler += ["--cfg-scale", "2", "--batch", "16", "--workers", str(given.beside), "--out", str(drawn)]
+    systems_file = str(given.out / "systems.yaml")
+    subprocess.run([str(triptych), "bench", "run", str(bench), "--systems", systems_file, *sampler], check=True)
     tables = page(study, read_results(drawn), "python benchmarks/ablations")
     (given.out / "tables.md").write_text(tables)
     print(tables)
