@@ -135,7 +135,9 @@ def run(
     shift: Annotated[ScheduleShift, typer.Option(help="Sequence length that shifts the schedule.")] = (
         ScheduleShift.UPSTREAM
     ),
-    id_shift: Annotated[IdShift, typer.Option(help="Where content position ids start.")] = IdShift.DIAGONAL,
+    id_shift: Annotated[
+        IdShift | None, typer.Option(help="Where content position ids start, instead of as each was trained.")
+    ] = None,
     cfg_scale: Annotated[
         float, typer.Option(min=0, help="Classifier-free guidance against no prompt and no references; 1: none.")
     ] = 1.0,
@@ -174,7 +176,7 @@ def run(
             steps=steps,
             guidance=guidance,
             shift=shift.value,
-            id_shift=id_shift.value,
+            id_shift=None if id_shift is None else id_shift.value,
             batch=batch,
             dtype=dtype.value,
             cfg_scale=cfg_scale,

@@ -124,7 +124,7 @@ class CheckpointArtist:
         drawings = [Drawing(self._conditions(order), order.size, order.seed, against) for order in orders]
         missing = -len(drawings) % self._settings.batch
         filled = [*drawings, *drawings[-1:] * missing]
-        latents = dict(draw_each(self._network, filled, self._settings.sampler()))
+        latents = dict(draw_each(self._network, filled, self._settings.sampler(self._checkpoint.id_shift)))
         return [self._codec.decode_images(latents[index])[0] for index in range(len(orders))]
 
     def _conditions(self, order: Order) -> Conditions:

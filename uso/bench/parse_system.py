@@ -7,13 +7,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 from manifests.yaml_file import read_mapping
 from uso.bench.system import BASELINES, Checkpoint, System
 from uso.nano.family import with_family
+from uso.position_ids import IdShift
 from uso.training.catalog import Slots
 from uso.training.outcome import read_outcome
 from uso.training.recipe import Recipe
@@ -24,7 +25,7 @@ FORMS = (
 )
 
 _KEYS = frozenset(
-    ("pipeline", "base", "t5", "clip", "vae", "lora", "projector", "vision", "style_layers", "text_length")
+    ("pipeline", "base", "t5", "clip", "vae", "lora", "projector", "vision", "style_layers", "text_length", "id_shift")
 )
 _NAME = re.compile(r"[\w.+ -]{1,40}")
 _FAMILY: dict[str, dict[str, Any]] = {
@@ -93,6 +94,8 @@ def _from_parts(parts: Mapping[str, Any], name: str) -> Checkpoint:
             raise ValueError(f"system {name}: {key} {given[key]} is not there")
     if "style_layers" in given:
         given["style_layers"] = _layers(given["style_layers"], name)
+    if given.get("id_shift", "d") not in get_args(IdShift):
+        raise ValueError(f"system {name}: id_shift is one of {', '.join(get_args(IdShift))}, not {given['id_shift']}")
     if "text_length" in given:
         given["text_length"] = _whole(given["text_length"], name)
     return Checkpoint(**given)
@@ -107,10 +110,10 @@ def _with_pipeline(given: dict[str, Any], name: str) -> dict[str, Any]:
     if not folder.is_dir():
         raise ValueError(f"system {name}: pipeline {folder} is no folder")
     found: dict[str, Any] = {part: str(folder / place) for part, place in _places(folder).items()}
-    if found["t5"] == found["clip"]:  # the nano family's layout, which names its own length and vision tower
+    if found["t5"] == found["clip"]:  # the nano family's layout, which settles the rest
         settings = json.loads((folder / "text_encoder" / "config.json").read_text())
         found["text_length"] = settings["max_position_embeddings"]
-        found |= {"vision": "nano", "style_layers": _NANO_LAYERS}
+        found |= {"vision": "nano", "style_layers": _NANO_LAYERS, "id_shift": "o"}
     return found | given
 
 
@@ -137,7 +140,7 @@ def _of_run(folder: Path, name: str) -> Checkpoint:
     for key, file in (("lora", "dit_lora.safetensors"), ("projector", "projector.safetensors")):
         parts[key] = exported.get(file, parts[key])
     parts |= {"text_length": model.text_length if model.fresh_text is None else model.fresh_text.length}
-    parts |= {"style_layers": model.style.layers, "vision": model.vision}
+    parts |= {"style_layers": model.style.layers, "vision": model.vision, "id_shift": recipe.flow.id_shift}
     checkpoint = _from_parts({key: _plain(value) for key, value in parts.items() if value is not None}, name)
     as_contents = recipe.data.slots.second is not None and recipe.data.slots.second == Slots().style
     return replace(checkpoint, styles_as_contents=as_contents)

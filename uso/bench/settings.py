@@ -19,9 +19,9 @@ class DrawSettings:
     """Size in pixels, sampler and numbers; the defaults are upstream's.
 
     `side` is that of square pictures, and the long side of those that keep a layout; `content_side` the long side that
-    content references are brought to. `cfg_scale` is that of classifier-free guidance against no prompt and no
-    references. `batch` pictures are drawn at once: all that is here decides a picture to the last bit, so all of it is
-    in the picture's name.
+    content references are brought to. `id_shift` takes the place of what each network was trained with. `cfg_scale` is
+    that of classifier-free guidance against no prompt and no references. `batch` pictures are drawn at once: all that
+    is here decides a picture to the last bit, so all of it is in the picture's name.
     """
 
     side: int = DEFAULT_SIDE
@@ -29,7 +29,7 @@ class DrawSettings:
     steps: int = 25
     guidance: float = 4.0
     shift: ScheduleShift = "upstream"
-    id_shift: IdShift = "d"
+    id_shift: IdShift | None = None
     batch: int = 1
     dtype: DtypeName = "float32"
     cfg_scale: float = 1.0
@@ -44,9 +44,10 @@ class DrawSettings:
         """Return the settings as JSON."""
         return asdict(self)
 
-    def sampler(self) -> SampleSettings:
-        """Return what the sampler needs of them."""
-        return SampleSettings(self.steps, self.guidance, self.shift, self.id_shift, self.batch, self.cfg_scale)
+    def sampler(self, own: IdShift) -> SampleSettings:
+        """Return what the sampler needs of them, for a network that was trained with an `own` shift of position ids."""
+        shift = self.id_shift or own
+        return SampleSettings(self.steps, self.guidance, self.shift, shift, self.batch, self.cfg_scale)
 
     def target_size(self, task: Task, content: Size | None) -> Size:
         """Return width and height of a picture: the content's aspect where its layout is kept, else a square."""

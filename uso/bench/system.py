@@ -11,6 +11,7 @@ from manifests.identities import digest_of, digest_of_file
 from uso.encoders import split_source, tokenizer_source
 from uso.nano.vision import NANO_SOURCE, is_nano
 from uso.nano.weights import SHIPPED
+from uso.position_ids import IdShift
 
 Baseline = Literal["copy-content", "copy-style", "truth"]
 
@@ -24,7 +25,7 @@ class Checkpoint:
     """Where the parts of a network and its encoders lie: files for weights, folders or hub names for encoders.
 
     `styles_as_contents`: style images stand behind the content reference and are encoded as it is, for a network that
-    was trained so, without a projector.
+    was trained so, without a projector. `id_shift` is where position ids of content references start.
     """
 
     base: str
@@ -37,6 +38,7 @@ class Checkpoint:
     style_layers: tuple[int, int, int] = (-2, -11, -20)
     text_length: int = 512
     styles_as_contents: bool = False
+    id_shift: IdShift = "d"
 
     @property
     def is_base(self) -> bool:
@@ -74,7 +76,8 @@ class System:
         """Return who it is: a digest of its files and of the settings of its parts, wherever they lie."""
         if self.checkpoint is None:
             return digest_of(["baseline", self.baseline])
-        parts = (self.checkpoint.style_layers, self.checkpoint.text_length, self.checkpoint.styles_as_contents)
+        mine = self.checkpoint
+        parts = (mine.style_layers, mine.text_length, mine.styles_as_contents, mine.id_shift)
         return digest_of([parts, self.files])
 
     def told(self) -> dict[str, Any]:

@@ -101,6 +101,7 @@ def test_a_file_lists_systems_in_either_form(pipeline: Path, tmp_path: Path, uso
         ("a=pipeline={pipeline},lorra=x", "unknown part 'lorra'"),
         ("a=base={pipeline}/transformer", "t5, clip, vae missing"),
         ("a=pipeline={pipeline},style_layers=1/2", "three numbers"),
+        ("a=pipeline={pipeline},id_shift=x", "id_shift is one of"),
     ],
 )
 def test_a_wrong_system_is_told(text: str, match: str, pipeline: Path) -> None:
