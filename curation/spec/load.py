@@ -36,6 +36,10 @@ def load_spec(path: Path, overrides: Sequence[str] = ()) -> JobSpec:
         raise YamlError("\n".join(f"{path}: {line}" for line in describe(error, page=PAGE, tags=KINDS))) from None
 
 
+_SHIPPED_TOWER = "nano"
+"""The vision tower that ships, by name: no folder, even where there is one of that name beside the spec."""
+
+
 def _anchor(raw: dict[str, Any], base: Path) -> None:
     """Make relative paths start at the spec's folder."""
 
@@ -62,7 +66,7 @@ def _anchor_experts(raw: dict[str, Any], base: Path) -> None:
     entries = [entry for role in roles for entry in (role if isinstance(role, list) else [role])]
     for entry in entries:
         for key in PLACES:
-            if isinstance(entry, dict) and isinstance(entry.get(key), str):
+            if isinstance(entry, dict) and isinstance(entry.get(key), str) and entry[key] != _SHIPPED_TOWER:
                 entry[key] = _placed(with_family(entry[key]), base)
 
 

@@ -110,8 +110,8 @@ def test_places_start_at_the_spec_or_are_those_of_the_family_that_ships(
     (tmp_path / "family").mkdir()
     (tmp_path / "family" / "pipeline").symlink_to(pipeline)
 
-    def written(place: str) -> Path:
-        lora = {"lora": "weights/dit_lora.safetensors"}
+    def written(place: str, **more: str) -> Path:
+        lora = {"lora": "weights/dit_lora.safetensors", **more}
         keys = {"name": "t", "sources": [{"kind": "iconify"}], "experts": {"stylize": drawing(place, **lora)}}
         path = tmp_path / "job.yaml"
         path.write_text(yaml.safe_dump(keys))
@@ -122,6 +122,8 @@ def test_places_start_at_the_spec_or_are_those_of_the_family_that_ships(
         str(tmp_path / "weights"),
         tmp_path / "weights/dit_lora.safetensors",
     )
+    (tmp_path / "nano").mkdir()  # as there is one beside the demo's spec
+    assert load_spec(written("weights", vision="nano")).experts.stylize[0].vision == "nano"  # type: ignore[union-attr]
     monkeypatch.setattr("uso.nano.family.FAMILY", tmp_path / "family")
     shipped = load_spec(written("{nano}/pipeline")).experts.stylize[0]
     assert shipped.pipeline == str(tmp_path / "family/pipeline")  # type: ignore[union-attr]

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from uso.position_ids import IdShift
 from uso.presets import PATCH
 
 _STEP = 8 * PATCH
@@ -56,7 +55,9 @@ class UsoSettings(BaseModel):
     shift: Literal["true", "upstream", "none"] = Field(
         default="true", description="Sequence length that shifts the schedule, as in `uso.schedule`."
     )
-    id_shift: IdShift = Field(default="d", description="Where position ids of content references start.")
+    id_shift: Literal["d", "h", "w", "o"] = Field(
+        default="d", description="Where position ids of content references start, as in `uso.position_ids`."
+    )
     batch: int = Field(default=4, ge=1, le=256, description="Images that go through the network together.")
     dtype: Literal["float32", "bfloat16"] = "float32"
 
