@@ -20,14 +20,15 @@ how Ray Data restarts actors are no news to a user."""
 
 
 class ClusterError(RuntimeError):
-    """The cluster cannot run the job; the message names the field of the spec to change."""
+    """The cluster cannot run the job; the message says what to change: a field of the spec, for one."""
 
 
 @contextmanager
 def connected(address: str | None, *, cpus: int | None, object_store_mb: int) -> Iterator[None]:
     """Connect to Ray for a while: to a cluster, or to a local instance of so many cores that ends with it.
 
-    Where the process is connected already, that connection is used and left as it is.
+    Where the process is connected already, that connection is used and left as it is. Raises ClusterError when Ray does
+    not start in time.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -35,6 +36,20 @@ def connected(address: str | None, *, cpus: int | None, object_store_mb: int) ->
 
     ours = not ray.is_initialized()
     if ours and address is None:
+        _start(cpus, object_store_mb)
+    elif ours:
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+    try:
+        yield
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _start(cpus: int | None, object_store_mb: int) -> None:
+    import ray
+
+    try:
         ray.init(
             address="local",
             num_cpus=cpus,
@@ -43,13 +58,13 @@ def connected(address: str | None, *, cpus: int | None, object_store_mb: int) ->
             logging_level=logging.ERROR,
             log_to_driver=False,
         )
-    elif ours:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
-    try:
-        yield
-    finally:
-        if ours:
-            ray.shutdown()
+    except Exception as error:  # Ray raises nothing more particular
+        if "timed out during startup" not in str(error):
+            raise
+        raise ClusterError(
+            "Ray did not start within the 30 seconds that it gives itself, so this machine is too busy; start again "
+            "later: what is done already is kept"
+        ) from error
 
 
 @contextmanager

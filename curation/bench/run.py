@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -27,6 +27,8 @@ from uso.bench.write import write_results
 SCORES = "scores"
 _DIGEST_SHOWN = 16
 _MEASURED_AT_ONCE = 64
+_STORE_MB = 160
+"""Object store of a local Ray: only sheets and counts go through it, pictures go through files."""
 
 Show = Callable[[str, int, int], None]
 """Called with what is done, how much of it, and of how much."""
@@ -67,12 +69,13 @@ def run_bench(spec: RunSpec, show: Show | None = None) -> Results:
     sheets = lay_out(spec.bench, spec.settings, spec.limit)
     for system in spec.systems:
         system.digest  # noqa: B018 - files that are not there are found before any work starts
-    with _alone(spec.out), connected(spec.address, cpus=None, object_store_mb=160):
+    with _alone(spec.out), ExitStack() as stack:
+        connect = cache(lambda: stack.enter_context(connected(spec.address, cpus=None, object_store_mb=_STORE_MB)))
         for system in spec.systems:
-            _draw(spec, system, sheets, show)
-        _measure(spec, sheets, show)
+            _draw(spec, system, sheets, connect, show)
+        _measure(spec, sheets, connect, show)
         results = _gather(spec, sheets)
-    write_results(results, spec.out)
+        write_results(results, spec.out)
     return results
 
 
@@ -88,7 +91,9 @@ def _alone(out: Path) -> Iterator[None]:
         ) from error
 
 
-def _draw(spec: RunSpec, system: System, sheets: Sequence[Sheet], show: Show | None) -> None:
+def _draw(
+    spec: RunSpec, system: System, sheets: Sequence[Sheet], connect: Callable[[], None], show: Show | None
+) -> None:
     album = Album(spec.out, system)
     asked = album.answers(sheets)
     there = sum(album.has(sheet) for sheet in asked)
@@ -109,6 +114,7 @@ def _draw(spec: RunSpec, system: System, sheets: Sequence[Sheet], show: Show | N
         return
     batches = list(album.missing(plan_batches(asked, spec.settings.batch)))
     if batches:
+        connect()
         make = partial(DrawWorker, system, spec.settings, spec.out, spec.device)
         workers = min(spec.workers, len(batches))
         with Pool[list[Sheet], int](make, workers=workers, cpus=spec.cpus, gpus=spec.gpus) as pool:
@@ -116,7 +122,7 @@ def _draw(spec: RunSpec, system: System, sheets: Sequence[Sheet], show: Show | N
                 told(written)
 
 
-def _measure(spec: RunSpec, sheets: Sequence[Sheet], show: Show | None) -> None:
+def _measure(spec: RunSpec, sheets: Sequence[Sheet], connect: Callable[[], None], show: Show | None) -> None:
     """Measure the pictures that have no scores yet, all systems in one go."""
     every = [
         Measure(sheet.sample.item, Album(spec.out, system).path(sheet), _scores_file(spec, system, sheet))
@@ -130,6 +136,7 @@ def _measure(spec: RunSpec, sheets: Sequence[Sheet], show: Show | None) -> None:
     batches = [todo[start : start + _MEASURED_AT_ONCE] for start in range(0, len(todo), _MEASURED_AT_ONCE)]
     if not batches:
         return
+    connect()
     make = partial(ScoreWorker, spec.suite, spec.bench)
     workers = min(spec.workers, len(batches))
     with Pool[list[Measure], int](make, workers=workers, cpus=spec.cpus, gpus=spec.gpus) as pool:

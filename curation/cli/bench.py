@@ -289,12 +289,13 @@ def _bars() -> Iterator[Progress]:
 @contextmanager
 def _mended() -> Iterator[None]:
     """Turn what the user can mend into one line and exit code 2, and Ctrl-C into what to do next."""
+    from curation.cluster import ClusterError
     from curation.corpus.cache import CorpusMissing
 
     try:
         with model_library():
             yield
-    except CorpusMissing as error:
+    except (CorpusMissing, ClusterError) as error:
         raise fail(str(error)) from error
     except KeyboardInterrupt as interrupt:
         Console(stderr=True).print("Stopped; the same command goes on where it stopped.")
