@@ -12,14 +12,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from curation.bench.pool import Pool
-from curation.bench.suite import Suite, SuiteSpec, describe_suite
+from curation.bench.suite import SuiteSpec, describe_suite
 from curation.bench.workers import DrawWorker, Measure, ScoreWorker
 from curation.cluster import connected
 from manifests.identities import digest_of
 from uso.bench.artist import BaselineArtist
 from uso.bench.bench_set import BenchSet
 from uso.bench.pictures import Album, Sheet, lay_out, plan_batches
-from uso.bench.results import Results, Row
+from uso.bench.results import Results, Row, in_order
 from uso.bench.settings import DrawSettings
 from uso.bench.system import System
 from uso.bench.write import write_results
@@ -66,6 +66,7 @@ def run_bench(spec: RunSpec, show: Show | None = None) -> Results:
     whole or not at all: a run that was killed and started again ends with the same table. Raises ValueError or OSError
     naming what is at fault: another run that writes into the same folder, for one.
     """
+    spec.suite.check()
     sheets = lay_out(spec.bench, spec.settings, spec.limit)
     for system in spec.systems:
         system.digest  # noqa: B018 - files that are not there are found before any work starts
@@ -154,7 +155,7 @@ def _gather(spec: RunSpec, sheets: Sequence[Sheet]) -> Results:
         for sheet in sheets:
             scores, picture = {}, None
             if sheet.number in answered:
-                scores = json.loads(_scores_file(spec, system, sheet).read_text())
+                scores = in_order(json.loads(_scores_file(spec, system, sheet).read_text()))
                 picture = album.path(sheet).relative_to(spec.out).as_posix()
             item = sheet.sample.item
             rows.append(
@@ -180,7 +181,7 @@ def _gather(spec: RunSpec, sheets: Sequence[Sheet]) -> Results:
         set_digest=spec.bench.digest,
         settings=spec.settings.told() | {"limit": spec.limit},
         suite=describe_suite(spec.suite),
-        encoders=Suite(spec.suite).stated,
+        encoders=spec.suite.stated,
         systems=tuple(system.told() for system in spec.systems),
         rows=tuple(rows),
         credits=tuple(dict(credit) for credit in spec.bench.credits),

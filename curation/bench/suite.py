@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from manifests.identities import digest_of
+from manifests.identities import digest_of, digest_of_file
 from uso.bench.bench_set import BenchItem, BenchSet
 from uso.bench.encoders.base import Vectors
 from uso.bench.encoders.source import source_digest
 from uso.conditioning import open_image
+from uso.encoders import reported, split_source
 from uso.images import flatten
+from uso.nano.weights import SHIPPED
 from workers.scorers.base import Pixels, Trio, Vector, View
 from workers.scorers.copy_paste import CopyPaste
 from workers.scorers.layout_distance import LayoutDistance
@@ -51,17 +54,47 @@ class SuiteSpec:
         return not (self.clip or self.dino or self.csd)
 
     @property
-    def digest(self) -> str:
-        """Return a digest of all that decides scores: weights, scorers' parameters, this code's version."""
-        kept = asdict(self) | {"device": None, "version": _VERSION, "copy_share": COPY_SHARE}
-        for part in ("clip", "dino"):
-            if kept[part] is not None:
-                kept[part] = source_digest(kept[part])
-        if self.csd is not None:
-            kept["csd"] = _csd_digest(self.csd)
+    def leak(self) -> str | None:
+        """Return the column whose encoder tells what a picture shows, for the style leak: DINO before CLIP."""
         if self.nano:
-            kept["nano"] = _nano_digest()
-        return digest_of(kept)
+            return "nano_subject"
+        return "dino" if self.dino else "clip_i" if self.clip else None
+
+    @cached_property
+    def stated(self) -> dict[str, dict[str, str]]:
+        """Return title and sha256 of the encoder behind each column. Raises OSError where a file is not there."""
+        told: dict[str, dict[str, str]] = {}
+        if self.nano:
+            nano = {"title": "nano tower", "sha256": digest_of_file(SHIPPED)}
+            told |= {"nano_subject": nano, "nano_style": nano}
+        if self.clip is not None:
+            clip = {"title": f"CLIP ({self.clip})", "sha256": source_digest(self.clip)}
+            told |= {"clip_i": clip, "clip_t": clip}
+        if self.dino is not None:
+            told["dino"] = {"title": f"DINO ({self.dino})", "sha256": source_digest(self.dino)}
+        if self.csd is not None:
+            told["csd"] = {"title": f"CSD ({Path(self.csd).name})", "sha256": digest_of_file(Path(self.csd))}
+        return told if self.leak is None else told | {"style_leak": told[self.leak]}
+
+    @cached_property
+    def digest(self) -> str:
+        """Return a digest of all that decides scores: weights, wherever they lie, the bound of copies, this version."""
+        weights = {key: encoder["sha256"] for key, encoder in self.stated.items()}
+        return digest_of([_VERSION, COPY_SHARE, weights])
+
+    def check(self) -> None:
+        """Raise EncoderError or ValueError naming an encoder that is not there, without loading its weights."""
+        from transformers import AutoConfig
+
+        for source in (self.clip, self.dino):
+            if source is not None:
+                name, subfolder = split_source(source)
+                with reported(source):
+                    AutoConfig.from_pretrained(name, subfolder=subfolder)
+        if self.csd is not None and not Path(self.csd).is_file():
+            raise ValueError(
+                f"{self.csd}: not there; uso.training.reward.csd.convert_released makes it of CSD's release"
+            )
 
 
 class Suite:
@@ -74,44 +107,28 @@ class Suite:
         self._subject: dict[str, Embed] = {}
         self._style: dict[str, Embed] = {}
         self._text: Callable[[Sequence[str]], Vectors] | None = None
-        self.stated: dict[str, dict[str, str]] = {}
-        """Title and sha256 of the encoder behind each column."""
-        self._load(spec)
-        leak = next(key for key in ("nano_subject", "dino", "clip_i", "") if key in self._subject or not key)
-        self._leak = leak or None
-        if self._leak is not None:
-            self.stated["style_leak"] = self.stated[self._leak]
+        self._leak = spec.leak
         self._vectors: dict[tuple[str, Path], Vector] = {}
-        self._pixels: dict[tuple[Path, tuple[int, int]], Pixels] = {}
-
-    def _load(self, spec: SuiteSpec) -> None:
+        self._pixels: dict[Path, Pixels] = {}
         if spec.nano:
             from workers.encoders.load import NanoEncoder
 
             encoder = NanoEncoder()
             self._style["nano_style"] = lambda images: encoder.embed([pixels_of(image) for image in images])[0]
             self._subject["nano_subject"] = lambda images: encoder.embed([pixels_of(image) for image in images])[1]
-            told = {"title": "nano tower", "sha256": encoder.digest}
-            self.stated |= {"nano_style": told, "nano_subject": told}
         if spec.clip is not None:
             from uso.bench.encoders.clip import ClipEncoder
 
             clip = ClipEncoder(spec.clip, spec.device)
             self._subject["clip_i"], self._text = clip.embed, clip.embed_texts
-            told = {"title": clip.title, "sha256": clip.digest}
-            self.stated |= {"clip_i": told, "clip_t": told}
         if spec.dino is not None:
             from uso.bench.encoders.dino import DinoEncoder
 
-            dino = DinoEncoder(spec.dino, spec.device)
-            self._subject["dino"] = dino.embed
-            self.stated["dino"] = {"title": dino.title, "sha256": dino.digest}
+            self._subject["dino"] = DinoEncoder(spec.dino, spec.device).embed
         if spec.csd is not None:
             from uso.bench.encoders.csd import CsdEncoder
 
-            csd = CsdEncoder(Path(spec.csd), spec.device)
-            self._style["csd"] = csd.embed
-            self.stated["csd"] = {"title": csd.title, "sha256": csd.digest}
+            self._style["csd"] = CsdEncoder(Path(spec.csd), spec.device).embed
 
     def score(self, bench: BenchSet, items: Sequence[BenchItem], pictures: Sequence[Path]) -> list[Scores]:
         """Return the scores of pictures by column, in their order; a column that has no meaning for an item is absent.
@@ -201,9 +218,9 @@ class Suite:
         return scores
 
     def _reference(self, bench: BenchSet, path: str) -> Pixels:
-        place = bench.image(path), (0, 0)
+        place = bench.image(path)
         if place not in self._pixels:
-            self._pixels[place] = pixels_of(open_image(place[0]))
+            self._pixels[place] = pixels_of(open_image(place))
         return self._pixels[place]
 
 
@@ -214,18 +231,6 @@ def pixels_of(image: Image.Image) -> Pixels:
 
 def _view(pixels: NDArray[np.uint8]) -> View:
     return View(pixels, _NONE, _NONE)
-
-
-def _nano_digest() -> str:
-    from workers.encoders.load import NanoEncoder
-
-    return NanoEncoder().digest
-
-
-def _csd_digest(path: str) -> str:
-    from manifests.identities import digest_of_file
-
-    return digest_of_file(Path(path))
 
 
 def describe_suite(spec: SuiteSpec) -> dict[str, Any]:

@@ -90,6 +90,11 @@ class Results:
         }
 
 
+def in_order(scores: Mapping[str, float]) -> dict[str, float]:
+    """Return scores in the order of the columns, so that figures come out alike whatever they were read from."""
+    return {name: scores[name] for name in _SCORES if name in scores}
+
+
 def read_results(out: Path) -> Results:
     """Return what a finished run left. Raises ValueError where none has finished there."""
     try:

@@ -1,4 +1,4 @@
-"""The contract of a metric's encoder: images in, unit vectors out, and a name to state beside every figure."""
+"""The contract of a metric's encoder: images in, unit vectors out."""
 
 from __future__ import annotations
 
@@ -20,14 +20,6 @@ BATCH = 16
 
 class ImageEncoder(Protocol):
     """A frozen encoder of images."""
-
-    @property
-    def title(self) -> str:
-        """Return its name, as tables state it."""
-
-    @property
-    def digest(self) -> str:
-        """Return the sha256 of its weights, or a digest of several files."""
 
     def embed(self, images: Sequence[Image.Image]) -> Vectors:
         """Return a unit vector for each image, of any sizes."""

@@ -10,7 +10,6 @@ from torch import Tensor
 from transformers import AutoImageProcessor, CLIPModel
 
 from uso.bench.encoders.base import Vectors, in_batches
-from uso.bench.encoders.source import source_digest
 from uso.encoders import FrozenEncoder, load_pretrained, reported, split_source
 from uso.images import flatten
 from uso.text import load_tokenizer, tokenize
@@ -25,8 +24,6 @@ class ClipEncoder(FrozenEncoder):
         with reported(source):
             self._processor = AutoImageProcessor.from_pretrained(name, subfolder=subfolder)
         self._tokenizer = load_tokenizer(source)
-        self.title = f"CLIP ({source})"
-        self.digest = source_digest(source)
 
     def embed(self, images: Sequence[Image.Image]) -> Vectors:
         """Return the projected vectors of images."""

@@ -23,8 +23,6 @@ class CsdEncoder:
     def __init__(self, weights: Path, device: str = "cpu", shape: CSDShape | None = None) -> None:
         self._scorer = CSDStyleScorer.load(weights, device=device, shape=shape)
         self._device = device
-        self.title = f"CSD ({weights.name})"
-        self.digest = self._scorer.digest
 
     def embed(self, images: Sequence[Image.Image]) -> Vectors:
         """Return the style vectors of images."""

@@ -11,7 +11,6 @@ from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, ViTModel
 
 from uso.bench.encoders.base import Vectors, in_batches
-from uso.bench.encoders.source import source_digest
 from uso.encoders import FrozenEncoder, load_pretrained, reported, split_source
 from uso.images import flatten
 
@@ -35,8 +34,6 @@ class DinoEncoder(FrozenEncoder):
             self._processor = AutoImageProcessor.from_pretrained(name, subfolder=subfolder)
         model_class = _PlainViT if kind == "vit" else AutoModel
         super().__init__(load_pretrained(model_class, source, torch.float32, device), source)
-        self.title = f"DINO ({source})"
-        self.digest = source_digest(source)
 
     def embed(self, images: Sequence[Image.Image]) -> Vectors:
         """Return the class tokens of images."""
