@@ -36,7 +36,8 @@ def main() -> None:
     given = parser.parse_args()
     study = read_study(given.study)
     triptych, store = Path(sys.executable).with_name("triptych"), given.out / "store"
-    subprocess.run([str(triptych), "curate", "run", str(given.data), "--store", str(store)], check=True)
+    limit = ["--limit", str(study.targets)]
+    subprocess.run([str(triptych), "curate", "run", str(given.data), "--store", str(store), *limit], check=True)
     planned = trainings(study, given.out, by_retrieval(load_spec(given.data)))
     train_all([training for steps in planned.values() for training in steps], store, triptych, given.beside)
     systems = {name_of(*key): str(steps[-1].out) for key, steps in planned.items()}

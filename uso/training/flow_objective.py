@@ -91,7 +91,8 @@ class FlowObjective:
         with ExitStack() as contexts:
             if self._halved:
                 contexts.enter_context(torch.autocast(self.device.type, torch.bfloat16))
-                if self.device.type == "cpu":
+                # Blocks that are computed again in the backward pass would not find this context there.
+                if self.device.type == "cpu" and not self.recipe.parallel.checkpointing:
                     contexts.enter_context(sdpa_kernel(SDPBackend.MATH))
             yield
 

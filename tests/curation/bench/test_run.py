@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,12 +16,20 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from curation.cli.main import app
+from curation.cluster import connected
 from tests.uso.bench.making import small_set
 from tests.uso.conftest import build_pipeline
 from uso.bench.bench_set import BenchSet
 
 DRAWING = ["--size", "32", "--content-side", "32", "--steps", "2", "--batch", "2"]
 WRITTEN = ("table.md", "results.json", "results.parquet", "report.html")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ray() -> Iterator[None]:
+    """Start Ray once for the runs inside this process."""
+    with connected(None, cpus=2, object_store_mb=150):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +97,11 @@ def test_a_run_that_was_killed_and_started_again_ends_with_the_same_table(
 
 def test_more_samples_and_systems_add_to_what_is_there(bench: BenchSet, tmp_path: Path) -> None:
     first = ["bench", "run", bench.folder, *DRAWING, "--out", tmp_path]
-    assert run(*first, "--system", "copy-content", "--samples-limit", 8).exit_code == 0
+    few = run(*first, "--system", "copy-content", "--samples-limit", 8)
+    assert few.exit_code == 0, few.output
     before = pictures(tmp_path)
-    assert run(*first, "--system", "copy-content", "--system", "copy-style").exit_code == 0
+    more = run(*first, "--system", "copy-content", "--system", "copy-style")
+    assert more.exit_code == 0, more.output
     assert before.items() < pictures(tmp_path).items()
 
 

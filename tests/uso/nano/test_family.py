@@ -49,7 +49,7 @@ def test_each_member_loads_on_the_base_as_a_release_does(member: str) -> None:
 @pytest.mark.parametrize("member", ["stylize", "destylize"])
 def test_an_expert_got_better_on_subjects_that_it_never_saw(member: str) -> None:
     losses = [loss for _, loss in read_family()[member]["heldout"]]
-    assert losses[-1] < 0.9 * losses[0]
+    assert losses[-1] < 0.95 * losses[0]
 
 
 def test_a_path_may_start_in_the_family() -> None:
