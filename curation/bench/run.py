@@ -96,6 +96,7 @@ def _draw(
     spec: RunSpec, system: System, sheets: Sequence[Sheet], connect: Callable[[], None], show: Show | None
 ) -> None:
     album = Album(spec.out, system)
+    album.clear_partial()
     asked = album.answers(sheets)
     there = sum(album.has(sheet) for sheet in asked)
     what = f"drawing {system.name}"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from curation.bench.suite import Suite, SuiteSpec
 from uso.bench.artist import load_artist
@@ -52,7 +53,7 @@ class ScoreWorker:
         found = self._suite.score(self._bench, [each.item for each in batch], [each.picture for each in batch])
         for each, scores in zip(batch, found, strict=True):
             each.scores.parent.mkdir(parents=True, exist_ok=True)
-            draft = each.scores.with_name(f".{each.scores.name}")
+            draft = each.scores.with_name(f".{uuid4().hex}")
             draft.write_text(json.dumps(scores, sort_keys=True))
             draft.replace(each.scores)
         return len(batch)

@@ -16,7 +16,7 @@ from uso.bench.bench_set import BenchSample, BenchSet
 from uso.bench.settings import DrawSettings
 from uso.bench.system import System
 from uso.images import Size
-from uso.saved_png import save_png
+from uso.saved_png import PARTIAL, save_png
 from uso.tasks import Task
 
 PICTURES = "pictures"
@@ -86,6 +86,11 @@ class Album:
     def has(self, sheet: Sheet) -> bool:
         """Return whether the picture is there."""
         return self.path(sheet).is_file()
+
+    def clear_partial(self) -> None:
+        """Remove what a run that was killed had half written."""
+        for left in self.folder.glob(f".*{PARTIAL}"):
+            left.unlink(missing_ok=True)
 
     def answers(self, sheets: Sequence[Sheet]) -> list[Sheet]:
         """Return the sheets that the system has an answer to: a copy of the content needs a content image."""

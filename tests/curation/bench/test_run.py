@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import ray
 from typer.testing import CliRunner, Result
 
 from curation.cli.main import app
@@ -79,7 +80,10 @@ def test_every_sample_is_drawn_once_by_every_system(finished: Path, bench: Bench
 def test_a_run_that_was_killed_and_started_again_ends_with_the_same_table(
     finished: Path, bench: BenchSet, pipeline: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "curation.cli", *arguments(bench, pipeline, tmp_path, "--system", "copy-style")]
+    """The run that is killed is a process of its own on this process's Ray, which lives on as a cluster would."""
+    address = ray.get_runtime_context().gcs_address
+    given = arguments(bench, pipeline, tmp_path, "--system", "copy-style", "--address", address)
+    command = [sys.executable, "-m", "curation.cli", *given]
     started = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
     while len(pictures(tmp_path)) < 3 and time.monotonic() < deadline and started.poll() is None:
