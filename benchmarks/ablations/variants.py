@@ -58,7 +58,7 @@ class Study(_Keys):
         parts = [read_policy(self.policy).to_sql()] if variant.filtered else []
         if variant.origin is not None:
             parts.append(retrieved if variant.origin == "retrieval" else f"not ({retrieved})")
-        return " and ".join(f"({part})" for part in (*parts, *([variant.where] if variant.where else []))) or "true"
+        return " and ".join(f"({part})" for part in (*parts, *([variant.where] if variant.where else []))) or "1 = 1"
 
 
 class Training(_Keys):
