@@ -41,10 +41,10 @@ class Study(_Keys):
 
     seeds: tuple[int, ...] = Field(min_length=1)
     policy: Path
-    targets: int = Field(default=700, ge=1, description="Targets that the store is made of; two candidates each.")
-    contents: int = Field(default=6, ge=2, description="Held-out subjects of the bench.")
-    styles: int = Field(default=5, ge=2, description="Styles of the bench.")
-    sampling_steps: int = Field(default=10, ge=1)
+    targets: int = Field(default=1593, ge=1, description="Targets that the store is made of; two candidates each.")
+    contents: int = Field(default=12, ge=2, description="Held-out subjects of the bench.")
+    styles: int = Field(default=8, ge=2, description="Styles of the bench.")
+    sampling_steps: int = Field(default=12, ge=1)
     common: tuple[str, ...] = ()
     stage1: tuple[str, ...] = ()
     stage2: tuple[str, ...] = ()
