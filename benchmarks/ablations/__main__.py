@@ -3,7 +3,8 @@
     python benchmarks/ablations
     python benchmarks/ablations --study jobs/nano/ablations.yaml --out runs/ablations --beside 2
 
-What is done already is kept: the same command goes on after an interruption. All of it takes some five hours on two cores.
+What is done already is kept: the same command goes on after an interruption. All of it takes some five hours on two
+cores.
 """
 
 from __future__ import annotations
