@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,17 @@ def digest_of_file(path: Path) -> str:
     """Return the sha256 of a file, 64 hexadecimal digits, without reading all of it into memory at once."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of_unchanged_file(path: Path) -> str:
+    """Return the sha256 of a file that is asked for often: it is read again only when its size or time has changed."""
+    facts = path.stat()
+    return _digest_once(path.resolve(), facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _digest_once(path: Path, size: int, modified: int) -> str:  # noqa: ARG001 - a file that changed is another key
+    return digest_of_file(path)
 
 
 def candidate_id(target: str, layout: str, index: int, generation: str) -> str:

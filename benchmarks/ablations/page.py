@@ -11,6 +11,7 @@ from variants import Study
 from uso.bench.bootstrap import Bootstrap, Interval
 from uso.bench.columns import COLUMN
 from uso.bench.results import Results
+from uso.bench.table import told
 from uso.tasks import Task
 
 FULL = "full"
@@ -89,7 +90,7 @@ def page(study: Study, results: Results, command: str) -> str:
         "|---" * (len(titles) + 2) + "|",
     ]
     for name, variant in study.variants.items():
-        figures = [_told(tables.mean(name, column)) for column in SHOWN]
+        figures = [told(tables.mean(name, column)) for column in SHOWN]
         lines.append(f"| {name} | {variant.about} | " + " | ".join(figures) + " |")
     lines += [
         "",
@@ -105,16 +106,9 @@ def page(study: Study, results: Results, command: str) -> str:
     return "\n".join([*lines, "", f"Made by `{command}`.", ""])
 
 
-def _told(interval: Interval | None) -> str:
-    if interval is None:
-        return "-"
-    bounds = "" if interval.low is None else f" [{interval.low:.3f}, {interval.high:.3f}]"
-    return f"{interval.mean:.3f}{bounds}"
-
-
 def _effect(effect: Effect | None) -> str:
     if effect is None:
         return "-"
     bounds = "" if effect.difference.low is None else f" [{effect.difference.low:+.3f}, {effect.difference.high:+.3f}]"
-    told = f"{effect.difference.mean:+.3f}{bounds}"
-    return f"**{told}**" if effect.shown else told
+    text = f"{effect.difference.mean:+.3f}{bounds}"
+    return f"**{text}**" if effect.shown else text

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from curation.cli.failure import fail
 from curation.cli.model import Dtype, model_library
+from uso.pipeline_folder import part_in
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -150,12 +151,10 @@ def _weights(
     if pipeline is not None:
         if not pipeline.is_dir():
             raise fail(f"--pipeline {pipeline}: no such folder")
-        base = base or pipeline / "transformer"
-        # In the nano family one text encoder serves for both.
-        tokens = "text_encoder_2" if (pipeline / "text_encoder_2").is_dir() else "text_encoder"
-        t5, clip, vae = (
-            given or str(pipeline / folder) for given, folder in ((t5, tokens), (clip, "text_encoder"), (vae, "vae"))
-        )
+        base = base or part_in(pipeline, "transformer")
+        t5 = t5 or str(part_in(pipeline, "text_encoder_2"))
+        clip = clip or str(part_in(pipeline, "text_encoder"))
+        vae = vae or str(part_in(pipeline, "vae"))
     if base is None or t5 is None or clip is None or vae is None:
         given = {"--base": base, "--t5": t5, "--clip": clip, "--vae": vae}
         lacking = [flag for flag, value in given.items() if value is None]

@@ -14,6 +14,7 @@ import yaml
 from manifests.yaml_file import read_mapping
 from uso.bench.system import BASELINES, Checkpoint, System
 from uso.nano.family import with_family
+from uso.pipeline_folder import PipelinePart, part_in
 from uso.position_ids import IdShift
 from uso.training.catalog import Slots
 from uso.training.outcome import read_outcome
@@ -27,6 +28,12 @@ FORMS = (
 _KEYS = frozenset(
     ("pipeline", "base", "t5", "clip", "vae", "lora", "projector", "vision", "style_layers", "text_length", "id_shift")
 )
+_PARTS: dict[str, PipelinePart] = {
+    "base": "transformer",
+    "t5": "text_encoder_2",
+    "clip": "text_encoder",
+    "vae": "vae",
+}
 _NAME = re.compile(r"[\w.+ -]{1,40}")
 _FAMILY: dict[str, dict[str, Any]] = {
     "nano": {
@@ -109,18 +116,12 @@ def _with_pipeline(given: dict[str, Any], name: str) -> dict[str, Any]:
     folder = Path(pipeline)
     if not folder.is_dir():
         raise ValueError(f"system {name}: pipeline {folder} is no folder")
-    found: dict[str, Any] = {part: str(folder / place) for part, place in _places(folder).items()}
+    found: dict[str, Any] = {key: str(part_in(folder, part)) for key, part in _PARTS.items()}
     if found["t5"] == found["clip"]:  # the nano family's layout, which settles the rest
         settings = json.loads((folder / "text_encoder" / "config.json").read_text())
         found["text_length"] = settings["max_position_embeddings"]
         found |= {"vision": "nano", "style_layers": _NANO_LAYERS, "id_shift": "o"}
     return found | given
-
-
-def _places(folder: Path) -> dict[str, str]:
-    """Return where the parts lie in a pipeline's folder; in the nano family one text encoder serves for both."""
-    tokens = "text_encoder_2" if (folder / "text_encoder_2").is_dir() else "text_encoder"
-    return {"base": "transformer", "t5": tokens, "clip": "text_encoder", "vae": "vae"}
 
 
 def _of_run(folder: Path, name: str) -> Checkpoint:
@@ -135,8 +136,7 @@ def _of_run(folder: Path, name: str) -> Checkpoint:
     if "pipeline" in exported:
         parts["pipeline"] = str(exported["pipeline"])
     else:
-        places = {"base": "transformer", "t5": "text_encoder_2", "clip": "text_encoder", "vae": "vae"}
-        parts |= {key: model.source(part) for key, part in places.items()}  # type: ignore[arg-type]
+        parts |= {key: model.source(part) for key, part in _PARTS.items()}
     for key, file in (("lora", "dit_lora.safetensors"), ("projector", "projector.safetensors")):
         parts[key] = exported.get(file, parts[key])
     parts |= {"text_length": model.text_length if model.fresh_text is None else model.fresh_text.length}

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from manifests.identities import digest_of, digest_of_file
+from manifests.identities import digest_of, digest_of_unchanged_file
 from uso.encoders import split_source, tokenizer_source
-from uso.nano.vision import NANO_SOURCE, is_nano
-from uso.nano.weights import SHIPPED
+from uso.nano.vision import is_nano, nano_weights
+from uso.pipeline_folder import files_read
 from uso.position_ids import IdShift
 
 Baseline = Literal["copy-content", "copy-style", "truth"]
 
 BASELINES: tuple[Baseline, ...] = ("copy-content", "copy-style", "truth")
-
-_READ = (".safetensors", ".json", ".txt", ".model")
 
 
 @dataclass(frozen=True)
@@ -111,8 +109,7 @@ def _files(checkpoint: Checkpoint, name: str) -> dict[str, str]:
 
 def _encoder(part: str, source: str, name: str) -> dict[str, str]:
     if is_nano(source):
-        path = SHIPPED if source == NANO_SOURCE else Path(source.removeprefix(f"{NANO_SOURCE}:"))
-        return _hashed(part, path, name)
+        return _hashed(part, nano_weights(source), name)
     folder, inside = split_source(source)
     if Path(folder).is_dir():
         return _hashed(part, Path(folder) / inside, name)
@@ -120,19 +117,7 @@ def _encoder(part: str, source: str, name: str) -> dict[str, str]:
 
 
 def _hashed(part: str, place: Path, name: str) -> dict[str, str]:
-    if place.is_file():
-        return {part: _digest(place)}
-    files = sorted(path for path in place.rglob("*") if path.suffix in _READ and path.is_file())
+    files = files_read(part, place)
     if not files:
         raise ValueError(f"system {name}: {part} {place} is not there, or holds no weights")
-    return {f"{part}/{path.relative_to(place).as_posix()}": _digest(path) for path in files}
-
-
-def _digest(path: Path) -> str:
-    facts = path.stat()
-    return _digest_once(path.resolve(), facts.st_size, facts.st_mtime_ns)
-
-
-@lru_cache(maxsize=4096)
-def _digest_once(path: Path, size: int, modified: int) -> str:  # noqa: ARG001 - a file that changed is another key
-    return digest_of_file(path)
+    return {named: digest_of_unchanged_file(path) for named, path in files.items()}

@@ -55,7 +55,7 @@ class NanoVision(FrozenEncoder):
         """
         if not is_nano(source):
             raise EncoderError(f"{source}: is no nano tower; those are `nano` and `nano:FILE.safetensors`")
-        path = SHIPPED if source == NANO_SOURCE else Path(source.removeprefix(f"{NANO_SOURCE}:"))
+        path = nano_weights(source)
         try:
             tower = load_tower(path)
         except (OSError, ValueError) as error:
@@ -87,6 +87,11 @@ class NanoVision(FrozenEncoder):
 def is_nano(source: str) -> bool:
     """Return whether a source of vision features means a nano tower."""
     return source == NANO_SOURCE or source.startswith(f"{NANO_SOURCE}:")
+
+
+def nano_weights(source: str) -> Path:
+    """Return the weights file that a source of a nano tower names; `nano` alone is the one that ships."""
+    return SHIPPED if source == NANO_SOURCE else Path(source.removeprefix(f"{NANO_SOURCE}:"))
 
 
 @torch.no_grad()

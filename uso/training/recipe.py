@@ -9,6 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from uso.images import CONTENT_LONG_SIDE, SIDE_STEP
+from uso.pipeline_folder import PipelinePart, part_in
 from uso.position_ids import IdShift
 from uso.presets import DEFAULT_LORA_RANK, NetworkShape, StyleShape, rope_axes
 from uso.schedule import ScheduleShift
@@ -110,11 +111,8 @@ class ModelSpec(Keys):
     text_length: int = Field(default=512, ge=1, description="Tokens of a prompt.")
     dtype: Literal["float32", "bfloat16"] = Field(default="float32", description="Of all frozen weights.")
 
-    def source(self, part: Literal["transformer", "text_encoder_2", "text_encoder", "vae"]) -> str | None:
-        """Return the source of a part: its own, or the pipeline's.
-
-        In a folder without `text_encoder_2` the one text encoder serves for both, as in the nano family.
-        """
+    def source(self, part: PipelinePart) -> str | None:
+        """Return the source of a part: its own, or the pipeline's."""
         own = {"transformer": self.base, "text_encoder_2": self.t5, "text_encoder": self.clip, "vae": self.vae}[part]
         if own is not None:
             return str(own)
@@ -123,9 +121,7 @@ class ModelSpec(Keys):
         folder = Path(self.pipeline)
         if not folder.is_dir():
             return f"{self.pipeline}//{part}"
-        if part == "text_encoder_2" and not (folder / part).is_dir():
-            part = "text_encoder"
-        return str(folder / part)
+        return str(part_in(folder, part))
 
 
 class StoreSpec(Keys):

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from manifests.identities import digest_of, digest_of_file
+from manifests.identities import digest_of, digest_of_unchanged_file
 from uso.encoders import reported, split_source, tokenizer_source
-from uso.nano.vision import NANO_SOURCE, is_nano
-from uso.nano.weights import SHIPPED
+from uso.nano.vision import is_nano, nano_weights
+from uso.pipeline_folder import READ, PipelinePart, files_read, part_in
 from workers.experts.base import ExpertRole
 from workers.experts.uso.settings import UsoSettings
-
-_READ = (".safetensors", ".json", ".txt", ".model")
-"""Endings of what is read of a folder: weights, settings and vocabularies."""
 
 _PARTS = ("transformer", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "vae")
 
 
-def part_of(settings: UsoSettings, part: str) -> str:
-    """Return the source of a part: its own, or that in the pipeline's folder, fetched first where it is a hub name.
-
-    In a folder without `text_encoder_2` the one text encoder serves for both, as in the nano family.
-    """
+def part_of(settings: UsoSettings, part: PipelinePart) -> str:
+    """Return the source of a part: its own, or that in the pipeline's folder, fetched first where it is a hub name."""
     own = {"transformer": settings.base, "text_encoder_2": settings.t5, "text_encoder": settings.clip}
     own["vae"] = settings.vae
     given = own[part]
     if given is not None:
         return str(given)
     folder = local_folder(settings.pipeline, _PARTS)
-    if part == "text_encoder_2" and not (folder / part).is_dir():
-        part = "text_encoder"
-    return str(folder / part)
+    return str(part_in(folder, part))
 
 
 def local_folder(source: str, parts: tuple[str, ...] = ()) -> Path:
@@ -47,7 +38,7 @@ def local_folder(source: str, parts: tuple[str, ...] = ()) -> Path:
     from huggingface_hub import snapshot_download
 
     within = parts or ((subfolder,) if subfolder else ())
-    patterns = [f"{part}/*{ending}" for part in within for ending in _READ] or [f"*{ending}" for ending in _READ]
+    patterns = [f"{part}/*{ending}" for part in within for ending in READ] or [f"*{ending}" for ending in READ]
     with reported(source):
         return Path(snapshot_download(name, allow_patterns=patterns)) / subfolder
 
@@ -55,48 +46,24 @@ def local_folder(source: str, parts: tuple[str, ...] = ()) -> Path:
 def files_of(settings: UsoSettings) -> dict[str, Path]:
     """Return every file that the expert reads, by a name that does not change when a folder is moved."""
     named: dict[str, Path] = {"base": Path(part_of(settings, "transformer")), "vae": Path(part_of(settings, "vae"))}
-    for name, part in (("t5", "text_encoder_2"), ("clip", "text_encoder")):
+    encoders: dict[str, PipelinePart] = {"t5": "text_encoder_2", "clip": "text_encoder"}
+    for name, part in encoders.items():
         encoder = local_folder(part_of(settings, part))
         named[name] = encoder
         named[f"{name}-tokenizer"] = Path(tokenizer_source(str(encoder))[0])
     named["vae"] = local_folder(str(named["vae"]))
     named |= {name: path for name in ("lora", "projector") if (path := getattr(settings, name)) is not None}
     if settings.reads_style and settings.vision is not None:
-        named["vision"] = _vision_place(settings.vision)
-    files = {}
-    for name, place in named.items():
-        if place.is_file():
-            files[name] = place
-        else:
-            inside = sorted(path for path in place.rglob("*") if path.suffix in _READ and path.is_file())
-            files |= {f"{name}/{path.relative_to(place).as_posix()}": path for path in inside}
-    return files
+        named["vision"] = nano_weights(settings.vision) if is_nano(settings.vision) else local_folder(settings.vision)
+    return {inside: path for name, place in named.items() for inside, path in files_read(name, place).items()}
 
 
 def identity(settings: UsoSettings) -> dict[str, Any]:
     """Return who an expert is: its parameters, and the sha256 of every file that it reads, by name."""
-    weights = {name: _sha256(path) for name, path in files_of(settings).items()}
+    weights = {name: digest_of_unchanged_file(path) for name, path in files_of(settings).items()}
     return {"parameters": settings.parameters(), "weights": weights}
 
 
 def expert_digest(settings: UsoSettings, role: ExpertRole) -> str:
     """Return the digest of backend, role, parameters (prompt template included) and weights."""
     return digest_of({"backend": "uso", "role": role, "version": 1, **identity(settings)})
-
-
-def _vision_place(source: str) -> Path:
-    if source == NANO_SOURCE:
-        return SHIPPED
-    if is_nano(source):
-        return Path(source.removeprefix(f"{NANO_SOURCE}:"))
-    return local_folder(source)
-
-
-def _sha256(path: Path) -> str:
-    facts = path.stat()
-    return _sha256_once(path.resolve(), facts.st_size, facts.st_mtime_ns)
-
-
-@lru_cache(maxsize=1024)
-def _sha256_once(path: Path, size: int, modified: int) -> str:  # noqa: ARG001 - a file that changed is another key
-    return digest_of_file(path)
