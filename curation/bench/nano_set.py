@@ -20,6 +20,7 @@ from manifests.images import HELDOUT_FOLD, UNTREATED, ImageRef, fold_of
 from uso.bench.bench_set import BenchItem, BenchSet, write_set
 from workers.experts.base import Mask, Pixels
 from workers.experts.layout_move import apply_move, draw_move
+from workers.experts.prompt_template import checked_template
 from workers.experts.retrieval_destylizer import register
 from workers.treatments.registry import DEFAULT_TREATMENTS, treatment
 
@@ -44,13 +45,8 @@ class NanoBenchSpec(BaseModel):
     @field_validator("shifted", "style", "subject")
     @classmethod
     def _template(cls, prompt: str | None) -> str | None:
-        if prompt is not None:
-            try:
-                prompt.format(subject="cat")
-            except (KeyError, IndexError, ValueError) as error:
-                raise ValueError(f"{prompt!r} is no template ({error}): the only field is {{subject}}") from None
-            if not prompt.strip():
-                raise ValueError("the empty prompt asks for the layout to be kept; state one, or leave the task out")
+        if prompt is not None and not checked_template(prompt).strip():
+            raise ValueError("the empty prompt asks for the layout to be kept; state one, or leave the task out")
         return prompt
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -31,8 +32,8 @@ class RetrievalSpec(BaseModel):
         return self.model_dump(mode="json", exclude={"share"})
 
 
-class UsoStylizeSpec(StylizeSettings):
-    """A stylization expert that draws."""
+class _Drawing(UsoSettings):
+    """What both experts that draw have in a spec: a share, and files that go together."""
 
     kind: Literal["uso"]
     share: Share = 1.0
@@ -41,34 +42,35 @@ class UsoStylizeSpec(StylizeSettings):
     def _fits(self) -> Self:
         _require_fit(self)
         return self
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the expert's images: parameters, and the sha256 of every file that it reads."""
+        from workers.experts.uso.files import identity
+
+        return {"kind": "uso", **identity(self.settings())}
+
+    @abstractmethod
+    def settings(self) -> UsoSettings:
+        """Return what the expert is built from."""
+
+    def _plain(self) -> dict[str, Any]:
+        return self.model_dump(exclude={"kind", "share"})
+
+
+class UsoStylizeSpec(_Drawing, StylizeSettings):
+    """A stylization expert that draws."""
 
     def settings(self) -> StylizeSettings:
         """Return what the expert is built from."""
-        return StylizeSettings.model_validate(self.model_dump(exclude={"kind", "share"}))
-
-    def identity(self) -> dict[str, Any]:
-        """Return what decides the expert's images: parameters, and the sha256 of every file that it reads."""
-        return _identity(self.settings())
+        return StylizeSettings.model_validate(self._plain())
 
 
-class UsoDestylizeSpec(DestylizeSettings):
+class UsoDestylizeSpec(_Drawing, DestylizeSettings):
     """A de-stylization expert that draws."""
-
-    kind: Literal["uso"]
-    share: Share = 1.0
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        _require_fit(self)
-        return self
 
     def settings(self) -> DestylizeSettings:
         """Return what the expert is built from."""
-        return DestylizeSettings.model_validate(self.model_dump(exclude={"kind", "share"}))
-
-    def identity(self) -> dict[str, Any]:
-        """Return what decides the expert's images: parameters, and the sha256 of every file that it reads."""
-        return _identity(self.settings())
+        return DestylizeSettings.model_validate(self._plain())
 
 
 class ExpertsSpec(BaseModel):
@@ -126,9 +128,3 @@ def _require_fit(settings: UsoSettings) -> None:
     from uso.checkpoint import require_fit
 
     require_fit(base, settings.lora, settings.projector)
-
-
-def _identity(settings: UsoSettings) -> dict[str, Any]:
-    from workers.experts.uso.files import identity
-
-    return {"kind": "uso", **identity(settings)}

@@ -14,6 +14,7 @@ from curation.spec.experts import ExpertsSpec
 from manifests.identities import digest_of
 from manifests.images import GENERATED, UNTREATED
 from workers.experts.faults import Fault
+from workers.experts.prompt_template import checked_template
 from workers.treatments.base import Treatment
 from workers.treatments.registry import DEFAULT_TREATMENTS, treatment
 
@@ -205,11 +206,7 @@ class JobSpec(_Part):
     @field_validator("prompt")
     @classmethod
     def _template(cls, prompt: str) -> str:
-        try:
-            prompt.format(subject="cat")
-        except (KeyError, IndexError, ValueError) as error:
-            raise ValueError(f"{prompt!r} is no template ({error}): the only field is {{subject}}") from None
-        return prompt
+        return checked_template(prompt)
 
     @model_validator(mode="after")
     def _distinct_sources(self) -> Self:

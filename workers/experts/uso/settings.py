@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from uso.presets import PATCH
+from workers.experts.prompt_template import checked_template
 
 _STEP = 8 * PATCH
 """Pixels that a side must be a multiple of: 8 a latent pixel, 2 latent pixels a token."""
@@ -111,11 +112,7 @@ class StylizeSettings(UsoSettings):
     @field_validator("prompt")
     @classmethod
     def _template(cls, prompt: str) -> str:
-        try:
-            prompt.format(subject="cat")
-        except (KeyError, IndexError, ValueError) as error:
-            raise ValueError(f"{prompt!r} is no template ({error}): the only field is {{subject}}") from None
-        return prompt
+        return checked_template(prompt)
 
     @model_validator(mode="after")
     def _place_for_a_picture(self) -> Self:
