@@ -6,12 +6,16 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from uso.nano.family import READS, SIDE, TEXT_LENGTH, release_of
 from workers.experts.base import ExpertRole
 from workers.experts.uso.settings import DestylizeSettings, StylizeSettings, UsoSettings
 
 EXPERT_KINDS = ("retrieval", "uso")
+
+_NANO: dict[str, Any] = {"steps": 12, "cfg_scale": 2.0, "batch": 8}
+"""How the experts that ship draw, unless an entry of kind `nano` says otherwise."""
 
 Share = Annotated[float, Field(gt=0, le=1e6, description="Weight of this expert beside the others of its role.")]
 
@@ -87,9 +91,9 @@ class ExpertsSpec(BaseModel):
 
     @field_validator("stylize", "destylize", mode="before")
     @classmethod
-    def _as_list(cls, value: Any) -> Any:
+    def _as_list(cls, value: Any, info: ValidationInfo) -> Any:
         entries = value if isinstance(value, list | tuple) else [value]
-        return [{"kind": "retrieval", **entry} if isinstance(entry, dict) else entry for entry in entries]
+        return [_whole(entry, str(info.field_name)) if isinstance(entry, dict) else entry for entry in entries]
 
     def of(self, role: ExpertRole) -> tuple[RetrievalSpec | UsoStylizeSpec | UsoDestylizeSpec, ...]:
         """Return the experts of a role."""
@@ -113,6 +117,20 @@ class ExpertsSpec(BaseModel):
             return entries[0].identity()
         shares = self.shares(role)
         return [{**entry.identity(), "share": round(share, 9)} for entry, share in zip(entries, shares, strict=True)]
+
+
+def _whole(entry: dict[str, Any], role: str) -> dict[str, Any]:
+    """Return an entry with its kind, and one of kind `nano` as what it stands for: the role's expert that ships."""
+    if entry.get("kind") != "nano":
+        return {"kind": "retrieval", **entry}
+    drawing = {"size": SIDE, "text_length": TEXT_LENGTH, "id_shift": READS["id_shift"], **_NANO}
+    if role == "stylize":
+        drawing |= {**READS, "reference": "style", "new_subject": "picture", "prompt": ""}
+    try:
+        files = release_of(role)
+    except FileNotFoundError as error:
+        raise ValueError(str(error)) from None
+    return {"name": f"nano {role}", **files, **drawing, **entry, "kind": "uso"}
 
 
 def _require_fit(settings: UsoSettings) -> None:

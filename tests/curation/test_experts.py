@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from curation.candidates import Digests, IngestedTarget, propose, retrieved_roles
 from curation.experts import ExpertError, describe_experts, expert_digests
+from curation.spec.experts import UsoDestylizeSpec, UsoStylizeSpec
 from curation.spec.load import load_spec
 from curation.spec.model import JobSpec
 from manifests.images import ImageRef
 from manifests.yaml_file import YamlError
 from tests.uso.conftest import build_pipeline
+from uso.nano.family import family_folder
 from workers.experts.choice import choose_expert
 from workers.experts.faults import SPOILED_BY, Fault
 
@@ -130,6 +133,19 @@ def test_places_start_at_the_spec_or_are_those_of_the_family_that_ships(
     monkeypatch.setattr("uso.nano.family.FAMILY", tmp_path / "gone")
     with pytest.raises(YamlError, match=r"experts: .*the nano family is not there"):
         load_spec(written("{nano}/pipeline"))
+
+
+def test_the_experts_that_ship_are_one_word_in_a_spec(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    named = spec(experts={"stylize": {"kind": "nano", "steps": 3}, "destylize": {"kind": "nano"}}).experts
+    stylizer, destylizer = named.stylize[0], named.destylize[0]
+    assert isinstance(stylizer, UsoStylizeSpec)
+    assert isinstance(destylizer, UsoDestylizeSpec)
+    assert (stylizer.reference, stylizer.new_subject, stylizer.steps) == ("style", "picture", 3)
+    assert (destylizer.reference, destylizer.projector) == ("content", None)
+    assert stylizer.lora == family_folder() / "stylize/dit_lora.safetensors"
+    monkeypatch.setattr("uso.nano.family.FAMILY", tmp_path / "gone")
+    with pytest.raises(ValidationError, match="the nano family is not there"):
+        spec(experts={"stylize": {"kind": "nano"}})
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import yaml
 
 from manifests.yaml_file import read_mapping
 from uso.bench.system import BASELINES, Checkpoint, System
-from uso.nano.family import with_family
+from uso.nano.family import READS, release_of, with_family
 from uso.pipeline_folder import PipelinePart, part_in
 from uso.position_ids import IdShift
 from uso.training.catalog import Slots
@@ -35,15 +35,8 @@ _PARTS: dict[str, PipelinePart] = {
     "vae": "vae",
 }
 _NAME = re.compile(r"[\w.+ -]{1,40}")
-_FAMILY: dict[str, dict[str, Any]] = {
-    "nano": {
-        "pipeline": "{nano}/pipeline",
-        "lora": "{nano}/stylize/dit_lora.safetensors",
-        "projector": "{nano}/stylize/projector.safetensors",
-    },
-    "nano-base": {"pipeline": "{nano}/pipeline"},
-}
-_NANO_LAYERS = (-1, -2, -3)
+_FAMILY = {"nano": "stylize", "nano-base": "pipeline"}
+"""Names of the family that ships, and the members that they mean."""
 
 
 def parse_system(text: str) -> System:
@@ -78,7 +71,7 @@ def _named(name: str, what: str) -> System:
         if what == baseline:
             return System(name, baseline=baseline)
     if what in _FAMILY:
-        return System(name, checkpoint=_from_parts(_FAMILY[what], name))
+        return System(name, checkpoint=_from_parts(release_of(_FAMILY[what]), name))
     folder = Path(what)
     if (folder / "recipe.yaml").is_file():
         return System(name, checkpoint=_of_run(folder, name))
@@ -120,7 +113,7 @@ def _with_pipeline(given: dict[str, Any], name: str) -> dict[str, Any]:
     if found["t5"] == found["clip"]:  # the nano family's layout, which settles the rest
         settings = json.loads((folder / "text_encoder" / "config.json").read_text())
         found["text_length"] = settings["max_position_embeddings"]
-        found |= {"vision": "nano", "style_layers": _NANO_LAYERS, "id_shift": "o"}
+        found |= READS
     return found | given
 
 

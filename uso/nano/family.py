@@ -23,6 +23,12 @@ FIRST = ("autoencoder", "base")
 SIDE = 96
 """Side of the images that the family was trained on, in pixels."""
 
+READS: dict[str, Any] = {"vision": "nano", "style_layers": (-1, -2, -3), "id_shift": "o"}
+"""How the family reads its references: tower and layers behind the projector, and where content position ids start."""
+
+TEXT_LENGTH = 20
+"""Tokens of a prompt."""
+
 PLACE = "{nano}"
 """What stands for the family's folder in specs and recipes."""
 
@@ -34,6 +40,13 @@ def family_folder() -> Path:
             f"{FAMILY}: the nano family is not there; install the package anew, or train it with `make family`"
         )
     return FAMILY
+
+
+def release_of(member: str) -> dict[str, str]:
+    """Return the files of an expert: `pipeline`, `lora`, and `projector` where it has one."""
+    files = {"lora": FAMILY / member / "dit_lora.safetensors", "projector": FAMILY / member / "projector.safetensors"}
+    there = {part: str(path) for part, path in files.items() if path.is_file()}
+    return {"pipeline": str(family_folder() / "pipeline"), **there}
 
 
 def read_family() -> dict[str, Any]:
