@@ -51,10 +51,11 @@ family: npm setup
 	$(BIN)/triptych train jobs/nano/destylize.yaml --data runs/nano/data --out runs/nano/destylize --resume latest
 	$(BIN)/triptych nano pack --curves docs/images/nano-curves.png
 
-# Seven variants of USO, three seeds each, on nano-bench.
+# What the parts of the method are worth: variants of USO, three seeds each, on nano-bench.
 ablations: npm setup
 	$(BIN)/triptych corpus fetch
-	$(BIN)/python benchmarks/ablations
+	$(BIN)/python benchmarks/ablations jobs/nano/ablations/data.yaml
+	$(BIN)/python benchmarks/ablations jobs/nano/ablations/method.yaml
 
 test: npm setup
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)

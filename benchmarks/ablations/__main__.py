@@ -1,10 +1,9 @@
 """Ablations of USO at nano size: curates their data, trains every variant with every seed, measures, writes the tables.
 
-    python benchmarks/ablations
-    python benchmarks/ablations --study jobs/nano/ablations.yaml --out runs/ablations --beside 2
+    python benchmarks/ablations jobs/nano/ablations/data.yaml
+    python benchmarks/ablations jobs/nano/ablations/method.yaml --out runs/ablations --beside 2
 
-What is done already is kept: the same command goes on after an interruption. All of it takes some five hours on two
-cores.
+What is done already is kept: the same command goes on after an interruption.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from variants import by_retrieval, read_study, trainings
 from curation.spec.load import load_spec
 from uso.bench.results import read_results
 
-MARK = "<!-- tables: python benchmarks/ablations -->"
+MARK, END = "<!-- tables: {} -->", "<!-- end -->"
 
 
 def main() -> None:
     """Run the study."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--study", type=Path, default=Path("jobs/nano/ablations.yaml"))
-    parser.add_argument("--data", type=Path, default=Path("jobs/nano/ablations-data.yaml"), help="Spec of the store.")
+    parser.add_argument("study", type=Path, help="A study in YAML; `jobs/nano/ablations/` has them.")
+    parser.add_argument("--data", type=Path, default=Path("jobs/nano/ablations/store.yaml"), help="Spec of the store.")
     parser.add_argument("--out", type=Path, default=Path("runs/ablations"))
     parser.add_argument("--beside", type=int, default=2, help="Trainings at a time, one thread each.")
     parser.add_argument("--page", type=Path, default=Path("docs/ablations.md"), help="Page whose tables are replaced.")
@@ -41,23 +40,22 @@ def main() -> None:
     planned = trainings(study, given.out, by_retrieval(load_spec(given.data)))
     train_all([training for steps in planned.values() for training in steps], store, triptych, given.beside)
     systems = {name_of(*key): str(steps[-1].out) for key, steps in planned.items()}
-    (given.out / "systems.yaml").write_text(yaml.safe_dump(systems, sort_keys=False))
-    bench, drawn = given.out / "bench", given.out / "drawn"
+    systems_file = given.out / study.name / "systems.yaml"
+    systems_file.write_text(yaml.safe_dump(systems, sort_keys=False))
+    bench, drawn = given.out / "bench", given.out / study.name / "drawn"
     size = ["--contents", str(study.contents), "--styles", str(study.styles), "--named", "0"]
     subprocess.run(
         [str(triptych), "bench", "build", "nano", *size, "--subject-prompt", "none", "--out", str(bench)], check=True
     )
     sampler = ["--size", "96", "--steps", str(study.sampling_steps), "--shift", "true", "--id-shift", "o"]
     sampler += ["--cfg-scale", "2", "--batch", "16", "--workers", str(given.beside), "--out", str(drawn)]
-    systems_file = str(given.out / "systems.yaml")
-    subprocess.run([str(triptych), "bench", "run", str(bench), "--systems", systems_file, *sampler], check=True)
-    tables = page(study, read_results(drawn), "python benchmarks/ablations")
-    (given.out / "tables.md").write_text(tables)
+    subprocess.run([str(triptych), "bench", "run", str(bench), "--systems", str(systems_file), *sampler], check=True)
+    tables = page(study, read_results(drawn), f"python benchmarks/ablations {given.study}")
     print(tables)
-    if given.page.is_file() and MARK in given.page.read_text():
-        before, _, rest = given.page.read_text().partition(MARK)
-        after = rest.partition("<!-- end -->")[2]
-        given.page.write_text(f"{before}{MARK}\n\n{tables}\n<!-- end -->{after}")
+    mark = MARK.format(study.name)
+    before, found, rest = given.page.read_text().partition(mark)
+    if found:
+        given.page.write_text(f"{before}{mark}\n\n{tables}\n{END}{rest.partition(END)[2]}")
         print(f"Tables of {given.page} replaced; pictures in {drawn / 'report.html'}.")
 
 

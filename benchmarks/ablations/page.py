@@ -16,7 +16,15 @@ from uso.tasks import Task
 
 FULL = "full"
 JOINT = (Task.LAYOUT_PRESERVED, Task.LAYOUT_SHIFTED)
-SHOWN = ("nano_style", "nano_subject", "style_leak", "palette_leak", "copy_paste")
+SHIFTED = (Task.LAYOUT_SHIFTED,)
+SHOWN: dict[str, tuple[Task, ...]] = {
+    "nano_style": JOINT,
+    "nano_subject": JOINT,
+    "style_leak": JOINT,
+    "palette_leak": JOINT,
+    "layout_shift": SHIFTED,
+}
+"""Columns of the page, and the tasks that each is taken over: a layout is only asked to shift in one of them."""
 
 Values = NDArray[np.float64]
 
@@ -44,7 +52,7 @@ class Effect:
 class Tables:
     """Figures of a study by variant: pictures of all seeds are averaged sample by sample, then over samples."""
 
-    def __init__(self, study: Study, results: Results, tasks: tuple[Task, ...] = JOINT) -> None:
+    def __init__(self, study: Study, results: Results, tasks: tuple[Task, ...]) -> None:
         self._study = study
         rows = [row for row in results.rows if row.task in tasks]
         first = rows[0].system
@@ -79,18 +87,19 @@ class Tables:
 
 def page(study: Study, results: Results, command: str) -> str:
     """Return the tables of a study in Markdown."""
-    tables = Tables(study, results)
-    samples, seeds = len(tables.values(name_of(FULL, study.seeds[0]), SHOWN[0])), len(study.seeds)
+    tables = {column: Tables(study, results, tasks) for column, tasks in SHOWN.items()}
+    first = name_of(FULL, study.seeds[0])
+    samples = sum(row.system == first and row.task in JOINT for row in results.rows)
     titles = [COLUMN[column].title for column in SHOWN]
     lines = [
-        f"{samples} joint samples of nano-bench (held-out subjects), {seeds} seeds of training each; in brackets 95 % "
-        "intervals over subjects and styles.",
+        f"{samples} joint samples of nano-bench (held-out subjects), {len(study.seeds)} seeds of training each; in brackets "
+        "95 % intervals over subjects and styles. Layout shift is that of the samples that ask for one.",
         "",
         "| variant | what it is | " + " | ".join(titles) + " |",
         "|---" * (len(titles) + 2) + "|",
     ]
     for name, variant in study.variants.items():
-        figures = [told(tables.mean(name, column)) for column in SHOWN]
+        figures = [told(tables[column].mean(name, column)) for column in SHOWN]
         lines.append(f"| {name} | {variant.about} | " + " | ".join(figures) + " |")
     lines += [
         "",
@@ -102,7 +111,9 @@ def page(study: Study, results: Results, command: str) -> str:
     ]
     for name in study.variants:
         if name != FULL:
-            lines.append(f"| {name} | " + " | ".join(_effect(tables.effect(name, column)) for column in SHOWN) + " |")
+            lines.append(
+                f"| {name} | " + " | ".join(_effect(tables[column].effect(name, column)) for column in SHOWN) + " |"
+            )
     return "\n".join([*lines, "", f"Made by `{command}`.", ""])
 
 

@@ -15,8 +15,6 @@ from curation.spec.model import JobSpec
 from manifests.identities import digest_of
 from workers.experts.base import EXPERT_ROLES
 
-STAGE1, STAGE2 = Path("jobs/nano/stage1.yaml"), Path("jobs/nano/stage2.yaml")
-
 
 class _Keys(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,12 +34,21 @@ class Variant(_Keys):
     stage2: tuple[str, ...] = ()
 
 
-class Study(_Keys):
-    """The whole study."""
+class Recipes(_Keys):
+    """The recipes of both stages that every variant changes."""
 
+    stage1: Path
+    stage2: Path
+
+
+class Study(_Keys):
+    """The whole study; `name` is that of its file."""
+
+    name: str
+    recipes: Recipes
     seeds: tuple[int, ...] = Field(min_length=1)
     policy: Path
-    targets: int = Field(default=1593, ge=1, description="Targets that the store is made of; two candidates each.")
+    targets: int = Field(default=800, ge=1, description="Targets that the store is made of; two candidates each.")
     contents: int = Field(default=12, ge=2, description="Held-out subjects of the bench.")
     styles: int = Field(default=8, ge=2, description="Styles of the bench.")
     sampling_steps: int = Field(default=12, ge=1)
@@ -76,9 +83,10 @@ class Training(_Keys):
 
 
 def read_study(path: Path) -> Study:
-    """Read a study; its policy's path starts at the file."""
-    study = Study.model_validate(yaml.safe_load(path.read_text()))
-    return study.model_copy(update={"policy": path.parent / study.policy})
+    """Read a study; the paths of its policy and recipes start at the file."""
+    study = Study.model_validate({"name": path.stem, **yaml.safe_load(path.read_text())})
+    recipes = Recipes(stage1=path.parent / study.recipes.stage1, stage2=path.parent / study.recipes.stage2)
+    return study.model_copy(update={"policy": path.parent / study.policy, "recipes": recipes})
 
 
 def by_retrieval(spec: JobSpec) -> str:
@@ -106,10 +114,17 @@ def trainings(study: Study, out: Path, retrieved: str) -> dict[tuple[str, int], 
             first: Path | None = None
             if variant.stage1 is not None:
                 overrides = (*shared, *study.stage1, *variant.stage1)
-                first = out / "stage1" / digest_of(list(overrides))[:12]
-                steps.append(Training(recipe=STAGE1, out=first, overrides=overrides))
+                first = out / "stage1" / digest_of([study.name, *overrides])[:12]
+                steps.append(Training(recipe=study.recipes.stage1, out=first, overrides=overrides))
                 projector = (f"model.projector={first / 'projector.safetensors'}",)
             overrides = (*shared, "needs=[]", *study.stage2, *projector, *variant.stage2)
-            steps.append(Training(recipe=STAGE2, out=out / name / str(seed), overrides=overrides, after=first))
+            steps.append(
+                Training(
+                    recipe=study.recipes.stage2,
+                    out=out / study.name / name / str(seed),
+                    overrides=overrides,
+                    after=first,
+                )
+            )
             planned[name, seed] = steps
     return planned
