@@ -92,8 +92,8 @@ def page(study: Study, results: Results, command: str) -> str:
     samples = sum(row.system == first and row.task in JOINT for row in results.rows)
     titles = [COLUMN[column].title for column in SHOWN]
     lines = [
-        f"{samples} joint samples of nano-bench (held-out subjects), {len(study.seeds)} seeds of training each; in brackets "
-        "95 % intervals over subjects and styles. Layout shift is that of the samples that ask for one.",
+        f"{samples} joint samples of nano-bench (held-out subjects), {len(study.seeds)} seeds of training each; in "
+        "brackets 95 % intervals over subjects and styles. Layout shift is that of the samples that ask for one.",
         "",
         "| variant | what it is | " + " | ".join(titles) + " |",
         "|---" * (len(titles) + 2) + "|",
