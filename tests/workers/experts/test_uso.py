@@ -16,9 +16,9 @@ from manifests.images import ImageRef, Split, split_of
 from manifests.records import Layout
 from tests.uso.conftest import build_pipeline
 from tests.workers.experts.shapes import SUBJECTS, Shapes
+from uso import painter as drawing
 from uso.checkpoint import CheckpointError
 from workers.experts.base import ExpertFailure, ExpertImage, ExpertRequest
-from workers.experts.uso import model as drawing
 from workers.experts.uso.destylizer import UsoDestylizer
 from workers.experts.uso.files import expert_digest, files_of
 from workers.experts.uso.settings import DestylizeSettings, StylizeSettings

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -13,69 +12,51 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from uso.checkpoint import load_network, require_fit
-from uso.images import Size, fit_content
-from uso.latents import LatentCodec
-from uso.presets import StyleShape
-from uso.projector import StyleFeatures
-from uso.sampler import Drawing, SampleSettings, draw_latents, plan_batches
-from uso.text import CLIPTextEncoder, T5Encoder
+from uso.images import Size
+from uso.painter import Painter, Parts
+from uso.sampler import Drawing, SampleSettings, plan_batches
 from uso.velocity import Conditions
-from uso.vision import load_vision
 from workers.experts.base import ExpertFailure, Pixels
 from workers.experts.uso.files import part_of
 from workers.experts.uso.settings import UsoSettings
 
 logger = logging.getLogger(__name__)
 
-_PROMPTS_KEPT = 1024
-
 
 @dataclass(frozen=True)
 class Order:
-    """One image to draw: its prompt, its references, its size in pixels (multiples of 16) and its seed.
-
-    `second` is a further reference in the content place, behind the content.
-    """
+    """One image to draw: its prompt, its references, its size in pixels (multiples of 16) and its seed."""
 
     prompt: str
     size: Size
     seed: int
     content: Pixels | None = None
     style: Pixels | None = None
-    second: Pixels | None = None
 
 
 class UsoModel:
-    """Network, text encoders, autoencoder and vision tower of an expert, on one device.
+    """The painter of an expert, which gives a row that cannot be drawn a reason.
 
-    An image depends on its order alone, to the bit: every prompt and reference is encoded alone, and the network
-    always sees batches of one size, the last one filled up with copies, since kernels round by the shape that they
-    are given. A batch that does not fit into memory is halved for good, which may change the last bit of a pixel.
-    Raises ValueError (CheckpointError, EncoderError) on files that do not load or do not go together.
+    An image depends on its order alone, to the bit. A batch that does not fit into memory is halved for good, which may
+    change the last bit of a pixel. Raises ValueError (CheckpointError, EncoderError) on files that do not load or do
+    not go together.
     """
 
     def __init__(self, settings: UsoSettings, device: str = "cpu") -> None:
         self._settings = settings
         self._batch = settings.batch
-        dtype, layers = getattr(torch, settings.dtype), settings.style_layers
-        self._t5 = T5Encoder.load(
-            part_of(settings, "text_encoder_2"), dtype=dtype, device=device, length=settings.text_length
+        parts = Parts(
+            base=Path(part_of(settings, "transformer")),
+            t5=part_of(settings, "text_encoder_2"),
+            clip=part_of(settings, "text_encoder"),
+            vae=part_of(settings, "vae"),
+            lora=settings.lora,
+            projector=settings.projector,
+            vision=settings.vision if settings.reads_style else None,
+            style_layers=settings.style_layers,
+            text_length=settings.text_length,
         )
-        self._clip = CLIPTextEncoder.load(part_of(settings, "text_encoder"), dtype=dtype, device=device)
-        self._codec = LatentCodec.load(part_of(settings, "vae"), dtype=dtype, device=device)
-        self._vision = None
-        if settings.reads_style and settings.vision is not None:
-            self._vision = load_vision(settings.vision, dtype=dtype, device=device, layers=layers)
-        base = Path(part_of(settings, "transformer"))
-        require_fit(base, settings.lora, settings.projector)
-        # Without style images the projector is never used: the smallest one does.
-        style = StyleShape(layers=layers) if settings.projector is not None else StyleShape(1, 1, 1, layers)
-        self._network = load_network(
-            base, lora=settings.lora, projector=settings.projector, style=style, dtype=dtype, device=device
-        )
-        self._text: Callable[[str], tuple[Tensor, Tensor]] = lru_cache(maxsize=_PROMPTS_KEPT)(self._encode_text)
-        self._require_match()
+        self._painter = Painter(parts, dtype=getattr(torch, settings.dtype), device=device)
 
     @torch.no_grad()
     def draw(self, orders: Sequence[Order]) -> list[Pixels | ExpertFailure]:
@@ -84,9 +65,7 @@ class UsoModel:
         drawings: dict[int, Drawing] = {}
         for number, order in enumerate(orders):
             try:
-                against = None
-                if self._settings.cfg_scale != 1:
-                    against = self._conditions(Order("", order.size, order.seed))
+                against = self._painter.conditions("") if self._settings.cfg_scale != 1 else None
                 drawings[number] = Drawing(self._conditions(order), order.size, order.seed, against)
             except ValueError as error:
                 made[number] = ExpertFailure("not_encoded", str(error))
@@ -104,9 +83,8 @@ class UsoModel:
         if len(drawings) > size:
             parts = [drawings[start : start + size] for start in range(0, len(drawings), size)]
             return [made for part in parts for made in self._draw_batch(part)]
-        filled = [*drawings, *[drawings[-1]] * (self._batch - len(drawings))]
         try:
-            latents = draw_latents(self._network, filled, self._sampling())
+            latents = self._painter.draw(drawings, self._sampling())
         except RuntimeError as error:
             failure = _out_of_memory(error)
             if self._batch == 1:
@@ -116,7 +94,7 @@ class UsoModel:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             return self._draw_batch(drawings)
-        return [self._decoded(latent) for latent in latents[: len(drawings)]]
+        return [self._decoded(latent) for latent in latents]
 
     def _sampling(self) -> SampleSettings:
         own = self._settings
@@ -128,45 +106,18 @@ class UsoModel:
         if not latent.isfinite().all():
             return ExpertFailure("not_finite", "the network drew values that are not finite; try another dtype")
         try:
-            return np.asarray(self._codec.decode_images(latent)[0])
+            return np.asarray(self._painter.picture(latent))
         except RuntimeError as error:
             return _out_of_memory(error)
 
     def _conditions(self, order: Order) -> Conditions:
-        text, pooled = self._text(order.prompt)
-        contents = tuple(
-            self._codec.encode_image(fit_content(Image.fromarray(pixels), self._settings.content_side))
-            for pixels in (order.content, order.second)
-            if pixels is not None
+        contents = [] if order.content is None else [Image.fromarray(order.content)]
+        styles = [] if order.style is None else [Image.fromarray(order.style)]
+        return self._painter.conditions(
+            order.prompt,
+            [self._painter.content(image, self._settings.content_side) for image in contents],
+            [self._painter.style(image) for image in styles],
         )
-        styles: tuple[StyleFeatures, ...] = ()
-        if order.style is not None:
-            if self._vision is None:
-                raise ValueError("a style image needs a vision tower and a projector")
-            styles = (self._vision.encode([Image.fromarray(order.style)]),)
-        return Conditions(text, pooled, contents, styles)
-
-    def _encode_text(self, prompt: str) -> tuple[Tensor, Tensor]:
-        return self._t5.encode([prompt]), self._clip.encode([prompt])
-
-    @torch.no_grad()
-    def _require_match(self) -> None:
-        """Try the encoders on nothing. Raises ValueError where the network takes widths that they do not give."""
-        shape = self._network.shape
-        text, pooled = self._text("")
-        given = {
-            "text tokens (t5)": (text.shape[-1], shape.text_width),
-            "pooled text (clip)": (pooled.shape[-1], shape.pooled_width),
-            "latent channels (vae)": (self._codec.model.config.latent_channels, shape.latent_channels),
-        }
-        if self._vision is not None:
-            blank = Image.new("RGB", (32, 32), "white")
-            tokens, width = self._vision.encode([blank]).high.shape[1:]
-            given["style tokens (vision)"] = (tokens, shape.style.tokens_in)
-            given["style width (vision)"] = (width, shape.style.width)
-        wrong = [f"{name}: {has}, the network takes {takes}" for name, (has, takes) in given.items() if has != takes]
-        if wrong:
-            raise ValueError(f"{self._settings.title}: encoders and network do not go together; {'; '.join(wrong)}")
 
 
 def _out_of_memory(error: RuntimeError) -> ExpertFailure:
