@@ -21,6 +21,7 @@ from uso.bench.bench_set import BenchSet
 from uso.bench.pictures import Album, Sheet, lay_out, plan_batches
 from uso.bench.results import Results, Row, in_order
 from uso.bench.settings import DrawSettings
+from uso.bench.summary import Summary
 from uso.bench.system import System
 from uso.bench.write import write_results
 
@@ -59,8 +60,8 @@ class RunSpec:
             raise ValueError("no system to compare; name at least one with --system")
 
 
-def run_bench(spec: RunSpec, show: Show | None = None) -> Results:
-    """Draw, measure and write the results; what an earlier run left is kept and used.
+def run_bench(spec: RunSpec, show: Show | None = None) -> tuple[Results, Summary]:
+    """Draw, measure and write the results, and return them with their figures; what an earlier run left is kept.
 
     Everything is decided by the set, the systems' weights and the settings, and each picture and its scores appear
     whole or not at all: a run that was killed and started again ends with the same table. Raises ValueError or OSError
@@ -76,8 +77,7 @@ def run_bench(spec: RunSpec, show: Show | None = None) -> Results:
             _draw(spec, system, sheets, connect, show)
         _measure(spec, sheets, connect, show)
         results = _gather(spec, sheets)
-        write_results(results, spec.out)
-    return results
+        return results, write_results(results, spec.out)
 
 
 @contextmanager

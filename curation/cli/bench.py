@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from uso.bench.bench_set import BenchSet
     from uso.bench.bootstrap import Interval
     from uso.bench.results import Results
+    from uso.bench.summary import Summary
     from uso.bench.system import System
 
 app = typer.Typer(
@@ -202,8 +203,8 @@ def run(
                     tasks[what] = bar.add_task(what, total=every)
                 bar.update(tasks[what], completed=done, total=every)  # type: ignore[arg-type]
 
-            results = run_bench(spec, show)
-    _tell_results(results, out)
+            results, summary = run_bench(spec, show)
+    _tell_results(results, summary, out)
 
 
 @app.command()
@@ -219,8 +220,8 @@ def report(
         from uso.bench.write import write_results
 
         results = read_results(out)
-        write_results(results, out)
-    _tell_results(results, out)
+        summary = write_results(results, out)
+    _tell_results(results, summary, out)
 
 
 def _systems(named: list[str], listed: Path | None) -> list[System]:
@@ -251,15 +252,13 @@ def _tell_set(bench: BenchSet) -> None:
         typer.echo(f"  {count:>7,}  {task}")
 
 
-def _tell_results(results: Results, out: Path) -> None:
+def _tell_results(results: Results, summary: Summary, out: Path) -> None:
     from rich.table import Table
 
     from uso.bench.columns import COLUMN, TASK_TITLES
-    from uso.bench.summary import summarize
     from uso.bench.table import missed_columns, paper_columns
     from uso.bench.write import REPORT, TABLE
 
-    summary = summarize(results)
     console = Console()
     heads = [*paper_columns(summary), *(head for heads in missed_columns(summary) for head in heads)]
     table = Table("task", "figure", *(str(system["name"]) for system in results.systems), padding=(0, 0, 0, 1))
