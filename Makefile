@@ -41,7 +41,7 @@ loop: npm setup
 	$(BIN)/triptych bench build nano --out runs/loop/bench
 	$(BIN)/triptych bench run runs/loop/bench --out runs/loop/bench/drawn $(SYSTEMS) --system expert=nano --system uso=runs/loop/stage2 $(DRAWN)
 
-# The nano family anew, as it ships: data, autoencoder, base, experts. About two hours on two cores.
+# The nano family anew, as it ships: data, autoencoder, base, experts. About an hour and a half on two cores, added up from its parts.
 family: npm setup
 	$(BIN)/triptych corpus fetch
 	$(BIN)/triptych curate run jobs/nano/data.yaml --store runs/nano/data

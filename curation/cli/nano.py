@@ -23,13 +23,13 @@ def show() -> None:
     Example: `triptych nano show`
     """
     with model_library():
-        from uso.nano.family import family_folder, read_family
+        from uso.nano.family import family_folder, read_family, weight_bytes
 
         record, folder = read_family(), family_folder()
     table = Table("member", "trained", "parameters", "steps x batch", "loss", "MB")
     total = 0
     for member, facts in record.items():
-        size = sum(file["bytes"] for name, file in facts["files"].items() if name.endswith(".safetensors"))
+        size = weight_bytes(facts)
         total += size
         recipe, losses = facts["recipe"], facts["heldout"] or facts["train"]
         table.add_row(
@@ -58,17 +58,12 @@ def pack(
     Example: `triptych nano pack --runs runs/nano --curves docs/images/nano-curves.png`
     """
     with model_library():
-        from uso.nano.family import FAMILY
+        from uso.nano.family import FAMILY, weight_bytes
         from uso.nano.pack import draw_curves, pack_family
 
         place = out or FAMILY
         record = pack_family(runs, place)
         if curves is not None:
             draw_curves(record, curves)
-    size = sum(
-        file["bytes"]
-        for facts in record.values()
-        for name, file in facts["files"].items()
-        if name.endswith(".safetensors")
-    )
+    size = sum(weight_bytes(facts) for facts in record.values())
     typer.echo(f"{place}: {', '.join(record)}, {size / 1e6:.1f} MB of weights")

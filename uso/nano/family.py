@@ -55,6 +55,11 @@ def read_family() -> dict[str, Any]:
     return record
 
 
+def weight_bytes(facts: dict[str, Any]) -> int:
+    """Return the size of a member's weights, in bytes, from its record."""
+    return sum(file["bytes"] for name, file in facts["files"].items() if name.endswith(".safetensors"))
+
+
 def with_family(text: str) -> str:
     """Return a path of a spec or recipe with `{nano}` replaced. Raises FileNotFoundError where it is not there."""
     return text.replace(PLACE, str(family_folder())) if PLACE in text else text

@@ -20,7 +20,7 @@ from uso.training.distributed import World
 from uso.training.draws import Draws
 from uso.training.loader import Lookup, Pixels, Sample
 from uso.training.objective import Example
-from uso.training.recipe import Recipe
+from uso.training.recipe import GridSpec, Recipe
 
 VAE = "vae"
 
@@ -67,7 +67,7 @@ class AutoencoderObjective:
         return 0.0 * example.time
 
     @torch.no_grad()
-    def draw(self, samples: Sequence[Sample], steps: int, guidance: float) -> Image.Image:  # noqa: ARG002
+    def draw(self, samples: Sequence[Sample], grids: GridSpec) -> Image.Image:  # noqa: ARG002 - nothing is sampled
         """Return images beside what comes back of them."""
         rows = []
         for example in self.prepare_heldout(samples, 0.5):

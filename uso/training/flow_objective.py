@@ -31,7 +31,7 @@ from uso.training.flow import draw_time, flow_losses
 from uso.training.loader import Lookup, Sample
 from uso.training.objective import Example
 from uso.training.parallel import apply_parallelism
-from uso.training.recipe import Recipe
+from uso.training.recipe import GridSpec, Recipe
 from uso.velocity import Conditions
 
 LORA, PROJECTOR, BASE, PIPELINE = "dit_lora.safetensors", "projector.safetensors", "transformer", "pipeline"
@@ -126,16 +126,24 @@ class FlowObjective:
         return self._flops(tokens)
 
     @torch.no_grad()
-    def draw(self, samples: Sequence[Sample], steps: int, guidance: float) -> Image.Image:
+    def draw(self, samples: Sequence[Sample], grids: GridSpec) -> Image.Image:
         """Return a contact sheet: references, what is drawn for them, and the target that is held out."""
         codec, slots = self.encoding.encoders.codec, self.recipe.data.slots
+        nothing = Conditions(*self.encoding.text("")).to(self.device, getattr(torch, self.recipe.model.dtype))
         rows = []
         for number, example in enumerate(self.prepare_heldout(samples, 0.5)):
             height, width = token_grid(example.clean[None])
             noise = seeded_noise([_SHEET_SEED + number], example.clean.shape[0], height, width).to(self.device)
-            times = flow_times(steps, height, width, self.recipe.flow.shift)
-            conditions, shift = self.conditions([example]), self.recipe.flow.id_shift
-            latent = euler_sample(self.network, noise, times, conditions, guidance=guidance, id_shift=shift)
+            latent = euler_sample(
+                self.network,
+                noise,
+                flow_times(grids.steps, height, width, self.recipe.flow.shift),
+                self.conditions([example]),
+                guidance=grids.guidance,
+                id_shift=self.recipe.flow.id_shift,
+                against=nothing,
+                cfg_scale=grids.cfg_scale,
+            )
             target = self.encoding.moments(example.sample, slots.target)[0]
             pictures = [("drawn", codec.decode_images(latent)[0]), ("target", codec.decode_images(target)[0])]
             given: list[tuple[str, Image.Image]] = []

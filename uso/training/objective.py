@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from manifests.records import Role
 from uso.training.distributed import World
 from uso.training.loader import Lookup, Sample
+from uso.training.recipe import GridSpec
 from uso.velocity import Conditions
 
 
@@ -58,7 +59,7 @@ class Objective(Protocol):
     def flops(self, example: Example) -> float:
         """Return the floating-point operations of a training step on one example."""
 
-    def draw(self, samples: Sequence[Sample], steps: int, guidance: float) -> Image.Image:
+    def draw(self, samples: Sequence[Sample], grids: GridSpec) -> Image.Image:
         """Return a picture of what the model makes of held-out samples, references beside it."""
 
     def parallelise(self, world: World) -> None:

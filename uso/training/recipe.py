@@ -244,6 +244,7 @@ class GridSpec(Keys):
     samples: int = Field(default=6, ge=1)
     steps: int = Field(default=25, ge=1)
     guidance: float = Field(default=4.0, ge=0)
+    cfg_scale: float = Field(default=1.0, ge=0, description="Against no prompt and no references; 1: none.")
 
 
 class WatchSpec(Keys):

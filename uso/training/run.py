@@ -291,7 +291,7 @@ class Run:
             # Weights in shards are gathered by all ranks; whole ones the first rank has too.
             draws = self.world.leads or self.recipe.parallel.shards(self.world.size)
             if due[1] and watch.grids is not None and self.step and draws:
-                picture = self.objective.draw(self._shown, watch.grids.steps, watch.grids.guidance)
+                picture = self.objective.draw(self._shown, watch.grids)
                 if self.recorder is not None:
                     self.recorder.image(self.step, "heldout", picture)
         if self.recorder is not None and any(due):

@@ -24,7 +24,7 @@ from tests.uso.training.stores import make_store
 from uso.latents import LatentCodec
 from uso.text import T5Encoder
 from uso.training.distributed import World
-from uso.training.recipe import Recipe
+from uso.training.recipe import GridSpec, Recipe
 from uso.training.run import RunBusyError, newest_checkpoint, train
 from uso.training.state import CheckpointDamagedError, RunMismatchError, checkpoints, load_state
 from uso.vision import VisionTower
@@ -242,7 +242,9 @@ def test_exported_files_load_as_a_release_and_draw_the_same(tiny_recipe: Maker, 
     )
     catalog = resolve([StoreSource(recipe.data.stores[0].path)], Shapes(64, 64), split="heldout")
     samples = heldout_samples(catalog, 2, LoaderSettings(), World())
-    assert trained.draw(samples, 3, 1.0).tobytes() == released.draw(samples, 3, 1.0).tobytes()
+    plain, led = (GridSpec(steps=3, guidance=1.0, cfg_scale=scale) for scale in (1.0, 3.0))
+    assert trained.draw(samples, plain).tobytes() == released.draw(samples, plain).tobytes()
+    assert trained.draw(samples, plain).tobytes() != trained.draw(samples, led).tobytes()
 
 
 @pytest.fixture
