@@ -163,7 +163,8 @@ def run(
     `copy-style`, and `truth` where the set has it.
 
     Example: `triptych bench run runs/bench/nano --system uso=runs/nano/stage2 --system base=nano-base --system
-    copy-content --system copy-style --system truth --size 96 --steps 12 --batch 16 --out runs/bench/results`
+    copy-content --system copy-style --system truth --size 96 --steps 12 --shift true --cfg-scale 2 --batch 16 --out
+    runs/bench/results`
     """
     with _mended():
         from curation.bench.run import RunSpec, run_bench
