@@ -14,7 +14,7 @@ Role = Literal["target", "content", "style"]
 
 ROLES: tuple[Role, ...] = ("target", "content", "style")
 
-SCORES: tuple[str, ...] = (
+EMBEDDED: tuple[str, ...] = (
     "style_similarity",
     "style_similarity_csls",
     "style_leak",
@@ -24,7 +24,24 @@ SCORES: tuple[str, ...] = (
     "copy_paste",
     "palette_leak",
 )
+"""The scores that every job measures."""
+
+OPTIONAL: tuple[str, ...] = (
+    "photorealism",
+    "text_alignment",
+    "aesthetic",
+    "nsfw",
+    "watermark",
+    "faces",
+    "contamination",
+)
+"""The scores that a job measures where its spec names a model for them; null otherwise."""
+
+SCORES: tuple[str, ...] = EMBEDDED + OPTIONAL
 """The score columns of a triplet, in the order in which people read them."""
+
+JUDGED: tuple[str, ...] = ("judge_style_match", "judge_style_only", "judge_subject_match", "judge_realism")
+"""The parts of a judgement that are numbers, 0 to 4; a rule writes them `judge.style_match` and so on."""
 
 
 class Record(BaseModel):
@@ -95,6 +112,22 @@ class Triplet(Record):
     layout_distance: float | None = None
     copy_paste: float | None = None
     palette_leak: float | None = None
+    photorealism: float | None = None
+    text_alignment: float | None = None
+    aesthetic: float | None = None
+    nsfw: float | None = None
+    watermark: float | None = None
+    faces: float | None = None
+    contamination: float | None = Field(
+        default=None, description="Similarity of the target to the nearest evaluation image, 0 to 1."
+    )
+    contaminates: str | None = Field(default=None, description="Path of the nearest evaluation image.")
+    judge_style_match: int | None = Field(default=None, ge=0, le=4)
+    judge_style_only: int | None = Field(default=None, ge=0, le=4)
+    judge_subject_match: int | None = Field(default=None, ge=0, le=4)
+    judge_realism: int | None = Field(default=None, ge=0, le=4)
+    judge_layout: str | None = Field(default=None, description="`preserved` or `shifted`, as the judge sees it.")
+    judge_digest: str | None = Field(default=None, description="Digest of the judge that answered.")
     duplicate_of: str | None = Field(default=None, description="Asset id of the nearest earlier target, if too near.")
     skipped: list[str] = Field(description="Stages that were not run, since an earlier one had rejected the row.")
     generation_digest: str
@@ -104,6 +137,15 @@ class Triplet(Record):
     destylize_expert: str | None = Field(description="Digest of the expert that made the content reference.")
     stylize_seed: int
     destylize_seed: int
+    captioner: str | None = Field(default=None, description="Digest of what wrote the prompt; null for the template.")
+    attempt: int | None = Field(default=None, ge=1, description="Which further attempt this is; null for the first.")
+    route: str | None = Field(default=None, description="Name of the route that a further attempt took.")
+    retries: str | None = Field(default=None, description="Candidate whose failure a further attempt makes good.")
+    caption_seconds: float | None = Field(default=None, description="Worker's time for the row, in seconds.")
+    stylize_seconds: float | None = None
+    destylize_seconds: float | None = None
+    score_seconds: float | None = None
+    judge_seconds: float | None = None
     truth: str | None = Field(
         default=None,
         description="What is known of the candidate by construction: `good` or the kind of fault. "
@@ -112,6 +154,21 @@ class Triplet(Record):
     shard: str | None = Field(default=None, description="File name of the shard; null for a rejected candidate.")
     offset: int | None = Field(default=None, description="Offset of the sample's first member in the shard, in bytes.")
     follows: str = Field(default="", description="Digest of the commit before the one that added the row.")
+
+
+TIMES: tuple[str, ...] = tuple(f"{stage}_seconds" for stage in ("caption", "stylize", "destylize", "score", "judge"))
+"""What a candidate took, stage by stage. A commit's root leaves it out: equal candidates have equal roots, however
+long they took."""
+
+LATER: frozenset[str] = frozenset(
+    {
+        *OPTIONAL,
+        *JUDGED,
+        *("contaminates", "judge_layout", "judge_digest", "captioner", "attempt", "route", "retries"),
+    }
+)
+"""Columns of `triplets` that came after the first release, beside TIMES. A commit's root covers one where it is not null,
+so that rows of before have the leaves that they were committed with."""
 
 
 class Job(Record):

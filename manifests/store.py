@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from manifests.images import Split
 from manifests.merkle import leaf_of, link, root_of
+from manifests.records import LATER, TIMES
 from manifests.shards import Shard
 from manifests.tables import TABLES, Table
 
@@ -33,11 +34,19 @@ class StoreBusyError(RuntimeError):
 def commit_root(rows: Sequence[Mapping[str, Any]], shards: Sequence[Mapping[str, Any]]) -> str:
     """Return the Merkle root of a commit: over its rows of `triplets` in order of id, then its shards in order of name.
 
-    `follows` is left out of the rows: it is the commit's own place in the chain, which the digest covers.
+    `follows` is left out of the rows: it is the commit's own place in the chain, which the digest covers. So are the
+    times that candidates took, and columns of later releases where they are null (`manifests.records.LATER`).
     """
     ordered = sorted(rows, key=lambda row: str(row["candidate_id"]))
-    leaves = [leaf_of({key: value for key, value in row.items() if key != "follows"}) for row in ordered]
+    leaves = [leaf_of({key: row[key] for key in row if _is_covered(key, row[key])}) for row in ordered]
     return root_of(leaves + [leaf_of(shard) for shard in sorted(shards, key=lambda shard: str(shard["name"]))])
+
+
+_NOT_COVERED = {"follows", *TIMES}
+
+
+def _is_covered(column: str, value: Any) -> bool:
+    return column not in _NOT_COVERED and (value is not None or column not in LATER)
 
 
 class Store:

@@ -38,15 +38,19 @@ class Table:
             str(self.folder),
             rows.select(self.schema.names).cast(self.schema),
             mode="append",
+            schema_mode="merge",
             configuration=_KEEP_HISTORY,
             commit_properties=CommitProperties(custom_metadata=dict(metadata or {})),
         )
 
     def dataset(self) -> pads.Dataset:
-        """Return the current rows as an Arrow dataset, which duckdb and others query without loading it."""
+        """Return the current rows as an Arrow dataset, which duckdb and others query without loading it.
+
+        Columns that the table does not have yet, since an earlier release wrote it, are null.
+        """
         if not self.exists:
             return pads.dataset(self.schema.empty_table())
-        return DeltaTable(str(self.folder)).to_pyarrow_dataset()
+        return DeltaTable(str(self.folder)).to_pyarrow_dataset(schema=self.schema)
 
     def read(self, columns: Sequence[str] | None = None, where: pads.Expression | None = None) -> pa.Table:
         """Return the current rows, or some columns of those that match.

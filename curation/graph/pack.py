@@ -89,7 +89,7 @@ class Packer:
 
     def _sample(self, row: Row) -> Sample:
         record: dict[str, Any] = {key: row[key] for key in _LINEAGE}
-        record["scores"] = {column: row[column] for column in SCORES}
+        record["scores"] = {column: row[column] for column in SCORES if row[column] is not None}
         record["prompt"] = row["prompt"]
         record["transform"] = json.loads(row["transform"]) if row["transform"] else None
         record["images"] = {role: _provenance(origin_of(row, role), _transform(row, role)) for role in ROLES}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
 
-from curation.graph.rows import Row, is_open, reject, to_table
+from curation.graph.rows import SCHEMA, Row, is_open, reject, to_table
+
+_DECIMALS = 6
 
 
 class Stage(ABC):
@@ -43,8 +46,17 @@ class StageWorker:
             if not is_open(row):
                 row["skipped"] = [*row["skipped"], self._stage.name]
         if todo:
+            start = time.perf_counter()
             self._run(todo)
+            self._note_seconds(todo, time.perf_counter() - start)
         return to_table(rows)
+
+    def _note_seconds(self, rows: list[Row], seconds: float) -> None:
+        """Share the time that a batch took out among its rows, where the manifest has a column for the stage."""
+        column = f"{self._stage.name}_seconds"
+        if column in SCHEMA.names:
+            for row in rows:
+                row[column] = round(seconds / len(rows), _DECIMALS)
 
     def _run(self, rows: list[Row]) -> None:
         before = [dict(row) for row in rows]

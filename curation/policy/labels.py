@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from curation.policy.calibrate import CalibrationError, Labelled
 from manifests.images import CALIBRATION_FOLD, fold_of
-from manifests.records import SCORES
+from manifests.records import EMBEDDED
 from workers.experts.faults import GOOD
 
 _VERDICTS = {
@@ -26,7 +26,7 @@ _VERDICTS = {
     "false": False,
 }
 
-COLUMNS = ("candidate_id", "layout", "split", "subject", "truth", "accepted", *SCORES)
+COLUMNS = ("candidate_id", "layout", "split", "subject", "truth", "accepted", *EMBEDDED)
 """What calibration and the report read of `triplets`."""
 
 
@@ -52,8 +52,8 @@ def read_verdicts(path: Path) -> dict[str, bool]:
 
 
 def scored(table: pa.Table) -> list[dict[str, Any]]:
-    """Return the candidates that have every score, as rows."""
-    return [row for row in table.to_pylist() if all(row[column] is not None for column in SCORES)]
+    """Return the candidates that have every score that all jobs measure, as rows."""
+    return [row for row in table.to_pylist() if all(row[column] is not None for column in EMBEDDED)]
 
 
 def label(rows: list[dict[str, Any]], verdicts: Mapping[str, bool] | None) -> list[tuple[dict[str, Any], bool]]:
@@ -66,7 +66,7 @@ def label(rows: list[dict[str, Any]], verdicts: Mapping[str, bool] | None) -> li
 def to_labelled(pairs: list[tuple[dict[str, Any], bool]]) -> Labelled:
     """Return labelled rows as columns."""
     return Labelled(
-        scores={column: np.array([row[column] for row, _ in pairs], dtype=np.float64) for column in SCORES},
+        scores={column: np.array([row[column] for row, _ in pairs], dtype=np.float64) for column in EMBEDDED},
         layout=[row["layout"] for row, _ in pairs],
         good=np.array([good for _, good in pairs], dtype=bool),
     )

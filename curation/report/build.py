@@ -23,6 +23,13 @@ _MEANING = {
     "layout_distance": "how far the subject moved: small when preserved, large when shifted",
     "copy_paste": "equal bits of the perceptual hashes of target and content reference; low is good",
     "palette_leak": "style image's palette in the content reference, in Lab units; low is good",
+    "photorealism": "how much more the content reference looks like a photograph than like a painting; high is good",
+    "text_alignment": "text and image embeddings of prompt and target; high is good",
+    "aesthetic": "what the aesthetic predictor makes of the target; high is good",
+    "nsfw": "probability that the target is not safe for work; low is good",
+    "watermark": "probability that the target has a watermark; low is good",
+    "faces": "faces found in the target",
+    "contamination": "similarity of the target to the nearest evaluation image; low is good",
 }
 
 

@@ -176,7 +176,7 @@ def _cards(store: Store, accepted: Sequence[Mapping[str, Any]], count: int) -> l
     cards = []
     for row in chosen:
         images = {role: _data_uri(data) for role, data in _read_images(store, places[row["candidate_id"]]).items()}
-        notes = [f"{column} {row[column]:.2f}" for column in SCORES]
+        notes = [f"{column} {row[column]:.2f}" for column in SCORES if row[column] is not None]
         known = (row["candidate_id"], row["subject"], row["style"], row["layout"])
         cards.append(Card(*known, images, notes, row["truth"]))
     return cards

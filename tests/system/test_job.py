@@ -15,7 +15,7 @@ from PIL import Image
 from curation.job import Summary, run_job
 from curation.report.build import write_report
 from manifests.images import split_of
-from manifests.records import ROLES, SCORES
+from manifests.records import EMBEDDED, ROLES
 from manifests.store import Store
 from manifests.verify import verify
 from tests.system.jobs import small_spec
@@ -47,7 +47,7 @@ def test_every_candidate_is_in_the_manifest_accepted_or_with_a_reason(job: tuple
         assert row["accepted"] == (not row["reasons"])
         assert (row["shard"] is not None) == row["accepted"]
         if row["accepted"]:
-            assert all(row[column] is not None for column in SCORES)
+            assert all(row[column] is not None for column in EMBEDDED)
             assert {row["prompt"] == ""} == {row["layout"] == "preserved"}
 
 

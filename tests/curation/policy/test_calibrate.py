@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from curation.policy.calibrate import Bound, CalibrationError, Labelled, Quality, auc, evaluate, learn_policy
-from manifests.records import SCORES
+from manifests.records import EMBEDDED
 
 
 def candidates(seed: int, count: int = 3000) -> Labelled:
@@ -17,7 +17,7 @@ def candidates(seed: int, count: int = 3000) -> Labelled:
     rng = np.random.default_rng(seed)
     fault = rng.choice(["none", "style", "leak", "shift"], count, p=[0.67, 0.11, 0.11, 0.11])
     layout = np.where(fault == "shift", "shifted", rng.choice(["preserved", "shifted"], count))
-    values = {column: rng.normal(0, 1, count) for column in SCORES}
+    values = {column: rng.normal(0, 1, count) for column in EMBEDDED}
     values["style_similarity"] = rng.normal(0.8, 0.08, count) - 0.5 * (fault == "style")
     values["style_leak"] = rng.normal(0.1, 0.1, count) + 0.6 * (fault == "leak")
     moved = (layout == "shifted") & (fault != "shift")

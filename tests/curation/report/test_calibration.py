@@ -16,7 +16,7 @@ from curation.report.calibration import calibrate_store
 from curation.report.faults import fault_table
 from manifests.arrow_schema import arrow_schema, to_table
 from manifests.images import CALIBRATION_FOLD, HELDOUT_FOLD, fold_of, split_of
-from manifests.records import SCORES, Asset, Triplet
+from manifests.records import EMBEDDED, Asset, Triplet
 from manifests.store import Store
 from tests.manifests.making import triplet_row
 
@@ -28,7 +28,7 @@ def rows(count: int = 4000) -> list[dict[str, Any]]:
     for number in range(count):
         subject = f"subject {number}"
         bad = bool(rng.random() < 0.33)
-        scores = {column: float(rng.normal()) for column in SCORES}
+        scores = {column: float(rng.normal()) for column in EMBEDDED}
         scores["style_leak"] = float(rng.normal(0.7 if bad else 0.1, 0.12))
         truth = "style_shows_subject" if bad else "good"
         made.append(triplet_row(f"{number}", subject=subject, split=split_of(subject), truth=truth, **scores))

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from manifests.records import SCORES
+from manifests.records import EMBEDDED
 from workers.experts.layout_move import LayoutMove, apply_move
 from workers.scorers.base import Pixels, Scorer, Trio, Vector, View
 from workers.scorers.copy_paste import CopyPaste
@@ -44,7 +44,7 @@ MOVE = LayoutMove(angle=40, mirrored=True, scale=0.5, x=0.75, y=0.25)
 
 def test_the_suite_measures_every_score_column() -> None:
     scores, failures = measure(suite(np.eye(4, 2, dtype=np.float32), neighbours=2), trio(view(picture())))
-    assert set(scores) == set(SCORES)
+    assert set(scores) == set(EMBEDDED)
     assert failures == {}
 
 
