@@ -167,7 +167,7 @@ LATER: frozenset[str] = frozenset(
         *("contaminates", "judge_layout", "judge_digest", "captioner", "attempt", "route", "retries"),
     }
 )
-"""Columns of `triplets` that came after the first release, beside TIMES. A commit's root covers one where it is not null,
+"""Columns of `triplets` that came after the first release, beside TIMES. A root covers one where it is not null,
 so that rows of before have the leaves that they were committed with."""
 
 
