@@ -1,0 +1,1 @@
+"""Judges: a vision-language model looks at a triplet and answers by a rubric."""
