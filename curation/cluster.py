@@ -83,7 +83,7 @@ def cluster(spec: JobSpec) -> Iterator[None]:
 
 def demand(spec: JobSpec) -> tuple[float, float]:
     """Return the CPUs and GPUs that the stages of the candidate graph hold while it runs, at their fewest workers."""
-    stages = spec.stages.pools().values()
+    stages = spec.pools().values()
     return sum(s.cpus * s.workers[0] for s in stages), sum(s.gpus * s.workers[0] for s in stages)
 
 

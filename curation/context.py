@@ -12,10 +12,15 @@ from curation.experts import build_expert, device_of
 from curation.gallery import Gallery
 from curation.graph.decide_stage import DecideStage
 from curation.graph.expert_stage import ExpertStage
+from curation.graph.judge_stage import JudgeStage
 from curation.graph.load_stage import LoadStage
 from curation.graph.score_stage import ScoreStage
+from curation.judging import build_judge, canary_images, examine
 from curation.spec.model import JobSpec
+from manifests.answers import Answers
 from manifests.identities import digest_of
+from manifests.images import ImageRef
+from manifests.records import Judgement
 from workers.experts.base import ExpertRole
 
 
@@ -58,6 +63,22 @@ def score_stage(spec: JobSpec, bank: NDArray[np.float32]) -> ScoreStage:
     from workers.encoders.load import NanoEncoder
 
     return ScoreStage(NanoEncoder(spec.encoder.weights), bank, neighbours=spec.scores.neighbours)
+
+
+def judge_stage(spec: JobSpec, answers: Answers) -> JudgeStage:
+    """Return the stage that judges. Raises ValueError where the spec names no judge."""
+    if spec.judge is None:
+        raise ValueError("judge: the spec names none")
+    judge = build_judge(spec.judge, device=device_of(spec.stages.judge), workers=spec.stages.judge.workers[1])
+    return JudgeStage(judge, answers, spec.policy, short_circuit=spec.judge.short_circuit)
+
+
+def examine_judge(spec: JobSpec, refs: Sequence[ImageRef]) -> list[Judgement]:
+    """Return what the judge makes of its canaries, which are made of a job's targets. Raises JudgeError."""
+    if spec.judge is None or not spec.judge.canaries:
+        return []
+    judge = build_judge(spec.judge, device=device_of(spec.stages.judge))
+    return examine(judge, canary_images(gallery_of(spec), refs), spec.judge.canaries)
 
 
 def decide_stage(spec: JobSpec) -> DecideStage:

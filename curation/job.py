@@ -19,7 +19,7 @@ import yaml
 
 from curation.candidates import Digests, IngestedTarget, in_shard_order, proposals
 from curation.cluster import cluster
-from curation.context import gallery_of, reference_bank, scoring_digest
+from curation.context import examine_judge, gallery_of, reference_bank, scoring_digest
 from curation.deduplicate import nearest_earlier
 from curation.experts import describe_experts
 from curation.spec.model import JobSpec
@@ -27,12 +27,12 @@ from curation.targets import choose_targets
 from manifests.arrow_schema import to_table
 from manifests.identities import digest_of
 from manifests.images import ImageRef
-from manifests.records import Job
+from manifests.records import Job, Judgement
 from manifests.store import Store
 
 _LIBRARIES = ("triptych", "ray", "torch", "pyarrow", "deltalake", "webdataset", "pillow", "opencv-python-headless")
 
-Phase = Literal["listing", "ingest", "bank", "curate", "done"]
+Phase = Literal["listing", "ingest", "judge", "bank", "curate", "done"]
 ProgressHook = Callable[["Progress"], None]
 
 
@@ -51,6 +51,8 @@ class Progress:
     committed: int = 0
     accepted: int = 0
     shards: int = 0
+    canaries: int = 0
+    canary_hits: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
 
@@ -139,6 +141,7 @@ def _run(spec: JobSpec, store: Store, refs: Sequence[ImageRef], progress: Progre
         progress.committed_before = progress.candidates - todo.num_rows
         if todo.num_rows:
             ray_needed()
+            _examine(spec, store, refs, progress, hook)
             _curate(spec, store, todo, progress, hook)
     store.write_index()
 
@@ -204,6 +207,21 @@ def _ingest(
     return targets
 
 
+def _examine(spec: JobSpec, store: Store, refs: Sequence[ImageRef], progress: Progress, hook: ProgressHook) -> None:
+    """Send the judge its canaries before anything is made: one that does not answer ends the job here."""
+    import ray
+
+    if spec.judge is None:
+        return
+    progress.phase = "judge"
+    hook(progress)
+    needed = {"num_cpus": spec.stages.judge.cpus, "num_gpus": spec.stages.judge.gpus}
+    seen: list[Judgement] = ray.get(ray.remote(**needed)(examine_judge).remote(spec, refs))
+    store.add_judgements(to_table(Judgement, seen))
+    progress.canaries, progress.canary_hits = len(seen), sum(bool(judgement.hit) for judgement in seen)
+    hook(progress)
+
+
 def _curate(spec: JobSpec, store: Store, todo: pa.Table, progress: Progress, hook: ProgressHook) -> None:
     import ray
 
@@ -215,7 +233,7 @@ def _curate(spec: JobSpec, store: Store, todo: pa.Table, progress: Progress, hoo
     progress.phase = "curate"
     hook(progress)
     for packed in curate(spec, todo, bank=bank, store=store):
-        store.commit(packed.triplets, packed.assets, packed.shards)
+        store.commit(packed.triplets, packed.assets, packed.shards, judgements=packed.judgements)
         progress.committed += packed.counts["candidates"]
         progress.accepted += packed.counts["accepted"]
         progress.shards += len(packed.shards)

@@ -17,6 +17,7 @@ _SHOWN_REASONS = 8
 _PHASES = {
     "listing": "listing sources",
     "ingest": "ingesting targets",
+    "judge": "examining the judge",
     "bank": "embedding the reference bank",
     "curate": "curating candidates",
     "done": "done",
@@ -83,6 +84,8 @@ def funnel(progress: Progress) -> RenderableType:
         table.add_row(f"{progress.committed_before:,}", "candidates committed by earlier runs")
     table.add_row(f"{progress.committed:,}", "candidates committed")
     table.add_row(f"{progress.accepted:,}", f"accepted, in {progress.shards:,} shards", style="green")
+    if progress.canaries:
+        table.add_row(f"{progress.canary_hits}/{progress.canaries}", "canaries judged rightly")
     for reason, count in progress.reasons.most_common(_SHOWN_REASONS):
         table.add_row(f"{count:,}", reason, style="dim")
     return table

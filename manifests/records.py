@@ -156,6 +156,35 @@ class Triplet(Record):
     follows: str = Field(default="", description="Digest of the commit before the one that added the row.")
 
 
+class Judgement(Record):
+    """What a judge was shown, and what it said, word for word; of a candidate, or of a canary."""
+
+    candidate_id: str = Field(description="The candidate, or the canary's own key.")
+    judge_digest: str
+    judge: str = Field(description="Name of the model.")
+    prompt_version: str
+    prompt_digest: str
+    target_id: str | None = Field(description="Asset id of the target as shown; null for a canary.")
+    style_id: str | None
+    content_id: str | None
+    answers: list[str] = Field(description="Text of every try, word for word.")
+    style_match: int | None = Field(ge=0, le=4)
+    style_only: int | None = Field(ge=0, le=4)
+    subject_match: int | None = Field(ge=0, le=4)
+    realism: int | None = Field(ge=0, le=4)
+    layout: str | None
+    verdict: str | None = Field(description="The whole verdict as JSON, with subjects and reasons; null without one.")
+    failure: str | None = Field(description="`judge_unparsable`, or `judge_failed:<why>`.")
+    detail: str | None
+    requests: int
+    tokens_in: int
+    tokens_out: int
+    seconds: float
+    canary: str | None = Field(description="Kind of canary; null for a candidate.")
+    hit: bool | None = Field(description="Whether the verdict on a canary is right; null for a candidate.")
+    judged: datetime
+
+
 TIMES: tuple[str, ...] = tuple(f"{stage}_seconds" for stage in ("caption", "stylize", "destylize", "score", "judge"))
 """What a candidate took, stage by stage. A commit's root leaves it out: equal candidates have equal roots, however
 long they took."""

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
+from manifests.answers import Answers
 from manifests.images import Split
 from manifests.merkle import leaf_of, link, root_of
 from manifests.records import LATER, TIMES
@@ -60,9 +61,14 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.shards = root / "shards"
-        self.assets, self.triplets, self.jobs = (
-            Table(root / "tables" / name, TABLES[name]) for name in ("assets", "triplets", "jobs")
+        self.assets, self.triplets, self.judgements, self.jobs = (
+            Table(root / "tables" / name, TABLES[name]) for name in ("assets", "triplets", "judgements", "jobs")
         )
+
+    @property
+    def answers(self) -> Answers:
+        """Return the judge's answers that are kept until they are committed."""
+        return Answers(self.root / "cache" / "answers")
 
     def strip(self, candidate: str) -> Path:
         """Return where the thumbnails of a rejected candidate lie, if some were kept for the report."""
@@ -101,7 +107,9 @@ class Store:
         digests = [commit[DIGEST] for commit in self.triplets.history() if DIGEST in commit]
         return digests[-1] if digests else GENESIS
 
-    def commit(self, triplets: pa.Table, assets: pa.Table, shards: Sequence[Shard]) -> None:
+    def commit(
+        self, triplets: pa.Table, assets: pa.Table, shards: Sequence[Shard], *, judgements: pa.Table | None = None
+    ) -> None:
         """Commit finished shards, their candidates and the images behind them.
 
         Assets go first: should the process end between the two writes, rows in `assets` that no triplet names do no
@@ -109,6 +117,8 @@ class Store:
         makes candidates and shards exist.
         """
         self.add_assets(assets)
+        if judgements is not None:
+            self.add_judgements(judgements)
         described = [
             {"name": s.name, "split": s.split, "samples": s.samples, "bytes": s.bytes, "sha256": s.sha256}
             for s in shards
@@ -133,6 +143,16 @@ class Store:
             seen: set[str] = set()
             first = [ref not in seen and not seen.add(ref) for ref in fresh["ref_id"].to_pylist()]  # type: ignore[func-returns-value]
             self.assets.append(fresh.filter(pa.array(first)))
+
+    def add_judgements(self, judgements: pa.Table) -> None:
+        """Append the judgements that the manifest does not hold yet: by what was judged, by whom, with which prompt."""
+        keys = ["candidate_id", "judge_digest", "prompt_digest"]
+        if judgements.num_rows:
+            known = set(zip(*self.judgements.read(keys).to_pydict().values(), strict=True))
+            asked = zip(*judgements.select(keys).to_pydict().values(), strict=True)
+            fresh = judgements.filter(pa.array([key not in known for key in asked], pa.bool_()))
+            if fresh.num_rows:
+                self.judgements.append(fresh)
 
     def write_index(self) -> None:
         """Write `index.json` (all shards) and `index-train.json`, `index-heldout.json` (one split), as `wids` reads."""

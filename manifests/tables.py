@@ -11,9 +11,9 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from pydantic import BaseModel
 
 from manifests.arrow_schema import arrow_schema
-from manifests.records import Asset, Job, Triplet
+from manifests.records import Asset, Job, Judgement, Triplet
 
-TABLES: dict[str, type[BaseModel]] = {"assets": Asset, "triplets": Triplet, "jobs": Job}
+TABLES: dict[str, type[BaseModel]] = {"assets": Asset, "triplets": Triplet, "judgements": Judgement, "jobs": Job}
 
 _KEEP_HISTORY = {"delta.logRetentionDuration": "interval 36500 days"}
 """An audit walks the whole history, so Delta must never expire it on its own."""

@@ -1,4 +1,4 @@
-"""The second graph: load, stylize, destylize, score, decide, pack; one streaming execution on Ray Data."""
+"""The second graph: load, stylize, destylize, score, judge, decide, pack; one streaming execution on Ray Data."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Packed:
 
     triplets: pa.Table
     assets: pa.Table
+    judgements: pa.Table
     shards: list[Shard]
     counts: dict[str, Any]
 
@@ -53,6 +54,8 @@ def curate(spec: JobSpec, rows: pa.Table, *, bank: NDArray[np.float32], store: S
     data = _stage(data, spec.stages.stylize, context.stylize_stage, {"spec": spec, "digests": stylizers})
     data = _stage(data, spec.stages.destylize, context.destylize_stage, {"spec": spec, "digests": destylizers})
     data = _stage(data, spec.stages.score, context.score_stage, {"spec": spec, "bank": bank})
+    if spec.judge:
+        data = _stage(data, spec.stages.judge, context.judge_stage, {"spec": spec, "answers": store.answers})
     data = data.map_batches(
         PackWorker,
         fn_constructor_kwargs={"spec": spec, "store": store},
@@ -64,6 +67,7 @@ def curate(spec: JobSpec, rows: pa.Table, *, bank: NDArray[np.float32], store: S
         yield Packed(
             triplets=from_ipc(row["triplets"]),
             assets=from_ipc(row["assets"]),
+            judgements=from_ipc(row["judgements"]),
             shards=[Shard(**shard) for shard in json.loads(row["shards"])],
             counts=json.loads(row["counts"]),
         )

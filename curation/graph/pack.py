@@ -19,12 +19,13 @@ from curation.graph.rows import Row, origin_of, short_reason
 from manifests.arrow_schema import arrow_schema, to_table
 from manifests.images import GENERATED, ImageRef, Split
 from manifests.licences import split_licences
-from manifests.records import ROLES, SCORES, Asset, Role, Triplet
+from manifests.records import JUDGED, ROLES, SCORES, Asset, Judgement, Role, Triplet
 from manifests.shards import Sample, Shard, write_shard
 from manifests.store import Store
 
 PACKED: pa.Schema = pa.schema(
-    [("triplets", pa.large_binary()), ("assets", pa.large_binary()), ("shards", pa.string()), ("counts", pa.string())]
+    [(name, pa.large_binary()) for name in ("triplets", "assets", "judgements")]
+    + [("shards", pa.string()), ("counts", pa.string())]
 )
 """Schema of what packing returns: one row for each batch, ready for one commit."""
 
@@ -80,6 +81,7 @@ class Packer:
                 {
                     "triplets": _to_ipc(_triplets(rows)),
                     "assets": _to_ipc(to_table(Asset, assets)),
+                    "judgements": _to_ipc(to_table(Judgement, _judgements(rows))),
                     "shards": json.dumps([asdict(shard) for shard in written]),
                     "counts": json.dumps(funnel_counts(rows)),
                 }
@@ -90,6 +92,8 @@ class Packer:
     def _sample(self, row: Row) -> Sample:
         record: dict[str, Any] = {key: row[key] for key in _LINEAGE}
         record["scores"] = {column: row[column] for column in SCORES if row[column] is not None}
+        if row["judge_digest"]:
+            record["judge"] = {column: row[column] for column in ("judge_digest", *JUDGED, "judge_layout")}
         record["prompt"] = row["prompt"]
         record["transform"] = json.loads(row["transform"]) if row["transform"] else None
         record["images"] = {role: _provenance(origin_of(row, role), _transform(row, role)) for role in ROLES}
@@ -147,6 +151,10 @@ def funnel_counts(rows: Sequence[Row]) -> dict[str, Any]:
         "accepted": sum(bool(row["accepted"]) for row in rows),
         "reasons": dict(sorted(reasons.items())),
     }
+
+
+def _judgements(rows: Sequence[Row]) -> list[Judgement]:
+    return [Judgement.model_validate_json(row["judgement"]) for row in rows if row["judgement"]]
 
 
 def _triplets(rows: Sequence[Row]) -> pa.Table:

@@ -21,6 +21,7 @@ SCHEMA: pa.Schema = pa.schema(
     + [pa.field(f"{role}_image", pa.large_binary()) for role in ROLES]
     + [pa.field(f"{role}_origin", pa.string()) for role in ROLES]
     + [pa.field("style_transform", pa.string()), pa.field("fault", pa.string()), pa.field("batch", pa.int64())]
+    + [pa.field("judgement", pa.string())]
 )
 """Schema of the rows between stages. Declared, since a column that is null throughout a block would change type."""
 

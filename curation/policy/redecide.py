@@ -11,9 +11,20 @@ import pyarrow as pa
 
 from curation.policy.decide import decide
 from curation.policy.rules import Policy
-from manifests.records import SCORES
+from manifests.records import JUDGED, SCORES
 
-COLUMNS = ("candidate_id", "accepted", "reasons", "layout", "split", "subject", "style", *SCORES)
+COLUMNS = (
+    "candidate_id",
+    "accepted",
+    "reasons",
+    "layout",
+    "split",
+    "subject",
+    "style",
+    *SCORES,
+    *JUDGED,
+    "judge_layout",
+)
 """What a decision reads of `triplets`, and what a person wants to see beside it."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,7 +10,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from manifests.identities import digest_of
-from manifests.records import SCORES, Layout
+from manifests.records import JUDGED, SCORES, Layout
+
+_JUDGE = "judge."
+LAYOUT_MATCH = "judge.layout_match"
+"""1 where the judge sees the layout that the candidate is meant to have, else 0."""
+
+RULED: tuple[str, ...] = (*SCORES, *(column.replace("judge_", _JUDGE, 1) for column in JUDGED), LAYOUT_MATCH)
+"""What a rule may read: scores, and the parts of a verdict."""
 
 
 class When(BaseModel):
@@ -25,7 +33,7 @@ class Rule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    column: str = Field(description="A score column of the manifest.")
+    column: str = Field(description="A score column of the manifest, or a part of the verdict: `judge.style_match`.")
     min: float | None = None
     max: float | None = None
     when: When | None = None
@@ -33,8 +41,8 @@ class Rule(BaseModel):
     @field_validator("column")
     @classmethod
     def _known(cls, column: str) -> str:
-        if column not in SCORES:
-            raise ValueError(f"{column!r} is no score column; a rule may read: {', '.join(SCORES)}")
+        if column not in RULED:
+            raise ValueError(f"{column!r} is no score column; a rule may read: {', '.join(RULED)}")
         return column
 
     @model_validator(mode="after")
@@ -45,16 +53,31 @@ class Rule(BaseModel):
             raise ValueError(f"the rule on {self.column} can never hold: min {self.min} is above max {self.max}")
         return self
 
+    @property
+    def judged(self) -> bool:
+        """Tell whether the rule reads a verdict rather than a score."""
+        return self.column.startswith(_JUDGE)
+
+    def value_in(self, row: Mapping[str, Any]) -> float | None:
+        """Return what the rule reads of a row of `triplets`; None where it was not measured."""
+        if self.column == LAYOUT_MATCH:
+            seen = row.get("judge_layout")
+            return None if seen is None else float(seen == row["layout"])
+        value: float | None = row.get(self.column.replace(".", "_"))
+        return value
+
     def applies(self, layout: str) -> bool:
         """Tell whether the rule applies to candidates of this layout."""
         return self.when is None or self.when.layout == layout
 
     def to_sql(self) -> str:
         """Return the rule as a condition over the columns of `triplets`; a missing score breaks no rule."""
+        if self.column == LAYOUT_MATCH:
+            value = "cast(judge_layout = layout as integer)"
+        else:
+            value = self.column.replace(".", "_")
         bounds = [
-            f"{self.column} {sign} {bound!r}"
-            for sign, bound in ((">=", self.min), ("<=", self.max))
-            if bound is not None
+            f"{value} {sign} {bound!r}" for sign, bound in ((">=", self.min), ("<=", self.max)) if bound is not None
         ]
         kept = f"coalesce({' and '.join(bounds)}, true)"
         return kept if self.when is None else f"(layout <> '{self.when.layout}' or {kept})"

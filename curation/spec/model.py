@@ -11,6 +11,7 @@ from curation.ingest.limits import Limits
 from curation.policy.rules import Policy, read_policy
 from curation.sources.registry import AnySource
 from curation.spec.experts import ExpertsSpec
+from curation.spec.judge import JudgeSpec
 from manifests.identities import digest_of
 from manifests.images import GENERATED, UNTREATED
 from workers.experts.faults import Fault
@@ -128,11 +129,8 @@ class StagesSpec(_Part):
     stylize: StageSpec = StageSpec()
     destylize: StageSpec = StageSpec()
     score: StageSpec = StageSpec()
+    judge: StageSpec = StageSpec()
     pack: StageSpec = StageSpec()
-
-    def pools(self) -> dict[str, StageSpec]:
-        """Return the stages of the candidate graph, in order; all of them hold their workers while it runs."""
-        return {name: getattr(self, name) for name in ("load", "stylize", "destylize", "score", "pack")}
 
 
 class RaySpec(_Part):
@@ -180,6 +178,7 @@ class JobSpec(_Part):
     faults: FaultSpec = FaultSpec()
     encoder: EncoderSpec = EncoderSpec()
     scores: ScoreSpec = ScoreSpec()
+    judge: JudgeSpec | None = None
     policy: Policy = Policy()
     shards: ShardSpec = ShardSpec()
     stages: StagesSpec = StagesSpec()
@@ -217,6 +216,22 @@ class JobSpec(_Part):
         if GENERATED in names:
             raise ValueError(f"sources: the name {GENERATED!r} is kept for images that experts drew; choose another")
         return self
+
+    @model_validator(mode="after")
+    def _judged(self) -> Self:
+        for rule in self.policy.rules:
+            if rule.judged and self.judge is None:
+                raise ValueError(f"policy: the rule on {rule.column} needs a judge; name one under `judge`")
+        return self
+
+    def pools(self) -> dict[str, StageSpec]:
+        """Return the stages of the candidate graph, in order; all of them hold their workers while it runs."""
+        names = ("load", "stylize", "destylize", "score", *(("judge",) if self.judge else ()), "pack")
+        return {name: getattr(self.stages, name) for name in names}
+
+    def __hash__(self) -> int:
+        """Return a hash that also covers parts which are mappings."""
+        return hash(self.digest)
 
     def painters(self) -> dict[str, Treatment | None]:
         """Return the treatments by name, `none` standing for no painting."""

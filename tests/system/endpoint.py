@@ -142,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (OSError, ValueError):
             return  # the client left, or we did
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:
         pass
 
 

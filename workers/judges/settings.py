@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -81,6 +81,3 @@ class TransformersSettings(JudgeSettings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     batch: int = Field(default=4, ge=1, le=256, description="Triplets in one call of the model.")
     device_map: str | None = Field(default=None, description="As transformers takes it; the worker's device otherwise.")
-
-
-Kind = Annotated[Literal["openai", "transformers"], Field(description="Which backend runs the model.")]

@@ -53,7 +53,7 @@ def test_other_weights_are_another_judge(folder: Path, tmp_path: Path) -> None:
     assert judge(other).digest != judge(folder).digest
 
 
-def test_a_model_of_pickled_weights_alone_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_model_of_pickled_weights_alone_is_refused(tmp_path: Path) -> None:
     import torch
 
     other = save_small_vlm(tmp_path)
