@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from curation.cli import bench, corpus, curate, encoders, experts, model, nano, runs, sample, store, train
+from curation.cli import audit, bench, corpus, curate, encoders, experts, model, nano, runs, sample, store, train
 
 app = typer.Typer(
     name="triptych",
@@ -25,3 +25,4 @@ app.command("sample")(sample.sample)
 app.command("train")(train.train)
 app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
+app.add_typer(audit.app, name="audit")
