@@ -18,6 +18,7 @@ from curation.graph.rows import short_reason
 from curation.policy.rules import Policy
 from curation.report.experts import ExpertRow, expert_rows, own_reasons
 from curation.report.faults import FaultTable, fault_table
+from curation.report.judges import JudgeRow, judge_rows
 from manifests.identities import digest_of
 from manifests.images import GENERATED
 from manifests.licences import Licence, licence
@@ -82,6 +83,7 @@ class Findings:
     scores: Mapping[str, list[dict[str, Any]]]
     faults: Mapping[str, FaultTable]
     experts: Sequence[ExpertRow]
+    judges: Sequence[JudgeRow]
     drawn: Sequence[Drawn]
     cards: Mapping[str, list[Card]]
     rejected: list[Card]
@@ -122,6 +124,7 @@ def gather(store: Store) -> Findings:
         scores=_scores(rows),
         faults={name: found for name, found in faults.items() if found is not None},
         experts=experts,
+        judges=judge_rows(store.judgements.read().to_pylist()),
         drawn=[_drawn(store, expert, rows) for expert in experts if expert.draws],
         cards={layout: _accepted_cards(store, accepted, layout) for layout in ("preserved", "shifted")},
         rejected=_rejected_cards(store, rows),
