@@ -30,6 +30,16 @@ DIGITS = 16
 INDEXED_FROM = 200_000
 """Rows from which a table is worth an index; a smaller one is read whole."""
 
+KEYS: dict[str, str] = {
+    "origin": "CASE WHEN source <> 'generated' THEN md5(source || ':' || locator) END",
+    "input": "unnest(CASE WHEN source = 'generated' THEN list_transform("
+    "from_json(json_extract(transform, '$.inputs'), '[\"VARCHAR\"]'), "
+    "lambda one: md5(regexp_replace(one, ' [^ ]*$', ''))) END)",
+    "parcel": "unnest(list_transform(string_split(package, '; '), lambda one: md5(one)))",
+}
+"""Keys of `assets` that are no ids themselves: md5 of where an image came from (`source:locator`), of each image that
+an expert saw, and of each package that is named."""
+
 _SEGMENT_ROWS = 1_000_000
 _MOST_SMALL = 8
 
@@ -53,7 +63,10 @@ class _Segment:
 
 
 class IdIndex:
-    """Finds data files by id. Each column is indexed apart; ids are hexadecimal, of 16 digits or more."""
+    """Finds data files by id.
+
+    Each key is indexed apart. A key is a column of hexadecimal ids of 16 digits or more, or one of KEYS.
+    """
 
     def __init__(self, folder: Path, connection: duckdb.DuckDBPyConnection, *, from_rows: int = INDEXED_FROM) -> None:
         self._folder = folder
@@ -111,8 +124,8 @@ class IdIndex:
 
     def _ids(self, table: TableAt, column: str, file: DataFile) -> bytes:
         """Return the first digits of the ids of a file, end to end."""
-        digits = f'substr("{column}", 1, {DIGITS})'
-        sql = f"SELECT DISTINCT {digits} AS id FROM ({table.select([file])}) WHERE {digits} <> ''"
+        values = f"SELECT {KEYS.get(column, column)} AS id FROM ({table.select([file])})"
+        sql = f"SELECT DISTINCT substr(id, 1, {DIGITS}) AS id FROM ({values}) WHERE id <> ''"
         found = self._connection.sql(sql).to_arrow_table()["id"]
         return "".join(found.to_pylist()).encode()
 

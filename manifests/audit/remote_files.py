@@ -13,7 +13,7 @@ from manifests.files import Files
 SCHEME = "triptych"
 
 
-class RemoteFiles(AbstractFileSystem):
+class RemoteFiles(AbstractFileSystem):  # type: ignore[misc]
     """A file system over `manifests.files.Files`, for reading alone.
 
     Sizes come from the log of the table that names a file, since `Files` tells none.
