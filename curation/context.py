@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-import numpy as np
-from numpy.typing import NDArray
-
 from curation.experts import build_expert, device_of
 from curation.gallery import Gallery
 from curation.graph.decide_stage import DecideStage
@@ -16,12 +13,13 @@ from curation.graph.judge_stage import JudgeStage
 from curation.graph.load_stage import LoadStage
 from curation.graph.score_stage import ScoreStage
 from curation.judging import build_judge, canary_images, examine
+from curation.scoring import references, scorer_settings, scoring_models
 from curation.spec.model import JobSpec
 from manifests.answers import Answers
-from manifests.identities import digest_of
 from manifests.images import ImageRef
 from manifests.records import Judgement
 from workers.experts.base import ExpertRole
+from workers.scorers.references import References
 
 
 @lru_cache(maxsize=2)
@@ -58,11 +56,17 @@ def _expert_stage(spec: JobSpec, role: ExpertRole, digests: Sequence[str]) -> Ex
     return ExpertStage(experts, shares=spec.experts.shares(role), kind=spec.image.format)
 
 
-def score_stage(spec: JobSpec, bank: NDArray[np.float32]) -> ScoreStage:
-    """Return the stage that scores."""
-    from workers.encoders.load import NanoEncoder
+def score_stage(spec: JobSpec, bank: References) -> ScoreStage:
+    """Return the stage that scores. Raises RuntimeError where the models here are not those of the `bank`."""
+    from workers.scorers.suite import build_suite
 
-    return ScoreStage(NanoEncoder(spec.encoder.weights), bank, neighbours=spec.scores.neighbours)
+    for purpose, digest in scoring_models(spec).items() if bank.towers else ():
+        if bank.towers.get(purpose) != digest:
+            raise RuntimeError(
+                f"scores: the files behind {purpose} on this node are not those that the job started with; put the "
+                "same weights on every node"
+            )
+    return ScoreStage(*build_suite(scorer_settings(spec), bank, device=device_of(spec.stages.score)))
 
 
 def judge_stage(spec: JobSpec, answers: Answers) -> JudgeStage:
@@ -86,34 +90,6 @@ def decide_stage(spec: JobSpec) -> DecideStage:
     return DecideStage(spec.policy)
 
 
-def scoring_digest(spec: JobSpec) -> str:
-    """Return the digest of everything that decides scores: the encoder's weights and the scorers' parameters."""
-    from workers.encoders.load import NanoEncoder
-
-    return digest_of([NanoEncoder(spec.encoder.weights).digest, spec.scores.model_dump(mode="json")])
-
-
-def reference_bank(spec: JobSpec) -> NDArray[np.float32]:
-    """Return the style embeddings `[images, width]` of training images drawn evenly from all styles, for CSLS.
-
-    Images that cannot be read are left out; held-out subjects are never in it.
-    """
-    from workers.encoders.load import NanoEncoder
-
-    gallery = gallery_of(spec)
-    rng = np.random.default_rng(spec.seed)
-    styles = [style for style in gallery.styles() if len(gallery.styled(style, "train"))]
-    pictures = []
-    for position in range(spec.scores.bank if styles else 0):
-        choices = gallery.styled(styles[position % len(styles)], "train")
-        ref = choices[int(rng.integers(len(choices)))]
-        try:
-            pictures.append(gallery.load(ref).pixels)
-        except LookupError:
-            continue
-    encoder = NanoEncoder(spec.encoder.weights)
-    if not pictures:
-        pictures = [np.full((32, 32, 3), 255, np.uint8)]
-    bank = encoder.embed(pictures)[0]
-    missing = max(0, spec.scores.neighbours - len(bank))
-    return np.concatenate([bank, np.repeat(bank[:1], missing, axis=0)]) if missing else bank
+def reference_bank(spec: JobSpec) -> References:
+    """Return what all scoring workers compare with: CSLS's bank, evaluation images. Raises ScoringError."""
+    return references(spec, gallery_of(spec), device=device_of(spec.stages.score))

@@ -19,9 +19,10 @@ import yaml
 
 from curation.candidates import Digests, IngestedTarget, in_shard_order, proposals
 from curation.cluster import cluster
-from curation.context import examine_judge, gallery_of, reference_bank, scoring_digest
+from curation.context import examine_judge, gallery_of, reference_bank
 from curation.deduplicate import nearest_earlier
 from curation.experts import describe_experts
+from curation.scoring import scoring_digest
 from curation.spec.model import JobSpec
 from curation.targets import choose_targets
 from manifests.arrow_schema import to_table
@@ -229,7 +230,8 @@ def _curate(spec: JobSpec, store: Store, todo: pa.Table, progress: Progress, hoo
 
     progress.phase = "bank"
     hook(progress)
-    bank = ray.get(ray.remote(num_cpus=spec.stages.score.cpus)(reference_bank).remote(spec))
+    needed = {"num_cpus": spec.stages.score.cpus, "num_gpus": spec.stages.score.gpus}
+    bank = ray.get(ray.remote(**needed)(reference_bank).remote(spec))
     progress.phase = "curate"
     hook(progress)
     for packed in curate(spec, todo, bank=bank, store=store):

@@ -45,7 +45,7 @@ def describe(error: ValidationError, *, page: str, tags: Collection[str] = ()) -
         for position, step in enumerate(location):
             if isinstance(step, int):
                 where += f"[{step}]"
-            elif not (step in tags and position and isinstance(location[position - 1], int)):
+            elif not (step in tags and position):
                 where += f".{step}" if where else str(step)
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":

@@ -92,9 +92,7 @@ class SuiteSpec:
                 with reported(source):
                     AutoConfig.from_pretrained(name, subfolder=subfolder)
         if self.csd is not None and not Path(self.csd).is_file():
-            raise ValueError(
-                f"{self.csd}: not there; uso.training.reward.csd.convert_released makes it of CSD's release"
-            )
+            raise ValueError(f"{self.csd}: not there; `triptych encoders csd-convert` makes it of CSD's release")
 
 
 class Suite:

@@ -188,10 +188,13 @@ class _reported:  # noqa: N801 - reads as a word in `with _reported():`
         from curation.corpus.cache import CorpusMissing
         from curation.experts import ExpertError
         from curation.job import NothingToDoError
+        from curation.scoring_error import ScoringError
         from manifests.store import StoreBusyError
 
-        if isinstance(error, ClusterError | CorpusMissing | ExpertError | NothingToDoError | StoreBusyError):
-            raise fail(str(error)) from None
+        told = getattr(error, "cause", None) or error  # what a task on Ray raised
+        mended = ClusterError | CorpusMissing | ExpertError | NothingToDoError | ScoringError | StoreBusyError
+        if isinstance(told, mended):
+            raise fail(str(told)) from None
         if isinstance(error, OSError) or type(error).__module__.startswith("ray."):
             cause = next((line for line in reversed(str(error).splitlines()) if line.strip()), repr(error))
             message = f"The job failed: {cause.strip()}\nWhat was committed stays; the same command goes on from there."

@@ -117,6 +117,29 @@ def evaluate(
         _print(measured, result)
 
 
+@app.command("csd-convert")
+def csd_convert(
+    checkpoint: Annotated[Path, typer.Argument(metavar="SRC", help="CSD's released checkpoint, a pickle.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Weights to write (safetensors).")],
+) -> None:
+    """Convert CSD's released checkpoint into safetensors, once; nothing in it is run, and jobs load only the result.
+
+    Missing and unexpected weights are refused by name.
+
+    Example: `triptych encoders csd-convert checkpoint.pth runs/encoders/csd.safetensors`
+    """
+    if out.suffix != ".safetensors":
+        raise fail(f"{out}: weights are written as safetensors; name the file *.safetensors")
+    if not checkpoint.is_file():
+        raise fail(f"{checkpoint}: no such file; give the checkpoint of CSD's release")
+    with _mended():
+        from manifests.identities import digest_of_file
+        from uso.training.reward.csd import convert_released
+
+        convert_released(checkpoint, out)
+        typer.echo(f"{out}: sha256 {digest_of_file(out)}")
+
+
 def _held_out(recipe: Recipe, subjects: int) -> HeldOut:
     from curation.encoders.fitting import treatments_of
     from curation.encoders.report import held_out

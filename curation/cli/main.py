@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from curation.cli import audit, bench, corpus, curate, encoders, experts, model, nano, runs, sample, store, train
+from curation.cli import audit, bank, bench, corpus, curate, encoders, experts, model, nano, runs, sample, store, train
 
 app = typer.Typer(
     name="triptych",
@@ -18,6 +18,7 @@ app.add_typer(corpus.app, name="corpus")
 app.add_typer(curate.app, name="curate")
 app.add_typer(store.app, name="store")
 app.add_typer(encoders.app, name="encoders")
+app.add_typer(bank.app, name="bank")
 app.add_typer(experts.app, name="experts")
 app.add_typer(model.app, name="model")
 app.add_typer(nano.app, name="nano")

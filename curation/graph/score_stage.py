@@ -1,41 +1,42 @@
-"""Score: every number that the embedded scorers measure."""
+"""Score: every number that the scorers of a job measure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
 
 from curation.graph.encoding import decode_stored
 from curation.graph.rows import Row, reject
 from curation.graph.stage import Stage
 from manifests.records import ROLES
-from workers.scorers.base import Trio, View
-from workers.scorers.suite import measure, suite
-
-if TYPE_CHECKING:
-    from workers.encoders.load import NanoEncoder
+from workers.scorers.base import Scorer
+from workers.scorers.embedder import Candidate, Embedder
+from workers.scorers.suite import measure
 
 
 class ScoreStage(Stage):
-    """Embeds the three images of each row once, and gives them to every scorer; labels and truth stay outside."""
+    """Shows the distinct images of a batch to every model once, and the result to every scorer.
+
+    Labels and truth stay outside; of a row, a scorer sees the three images and the prompt.
+    """
 
     name = "score"
 
-    def __init__(self, encoder: NanoEncoder, bank: NDArray[np.float32], *, neighbours: int) -> None:
-        self._encoder = encoder
-        self._scorers = suite(bank, neighbours=neighbours)
+    def __init__(self, embedder: Embedder, scorers: Sequence[Scorer]) -> None:
+        self._embedder = embedder
+        self._scorers = scorers
 
     def process(self, rows: list[Row]) -> None:
         """Fill the score columns; a scorer that fails rejects the row and leaves its score null."""
-        pixels = [decode_stored(row[f"{role}_image"]) for row in rows for role in ROLES]
-        style, subject = self._encoder.embed(pixels)
-        views = [View(*parts) for parts in zip(pixels, style, subject, strict=True)]
-        for position, row in enumerate(rows):
-            by_role = dict(zip(ROLES, views[3 * position : 3 * position + 3], strict=True))
-            trio = Trio(target=by_role["target"], style=by_role["style"], content=by_role["content"])
-            scores, failures = measure(self._scorers, trio)
+        places: dict[bytes, int] = {}
+        candidates = [
+            Candidate(
+                {role: places.setdefault(row[f"{role}_image"], len(places)) for role in ROLES}, row["prompt"] or ""
+            )
+            for row in rows
+        ]
+        images = [decode_stored(data) for data in places]
+        for row, seen in zip(rows, self._embedder.look(images, candidates), strict=True):
+            scores, failures = measure(self._scorers, seen.trio, seen.broken)
             row.update(scores)
             for column, cause in failures.items():
                 reject(row, f"scorer_failed:{column}", cause)

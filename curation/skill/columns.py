@@ -34,7 +34,12 @@ class SkillColumn:
 
 def _scored(scorer: Scorer) -> Measure:
     """Return a scorer of triplets as a measure: the made image stands in both places, of which it reads its own."""
-    return lambda target, made, _: scorer.score(Trio(target=target, style=made, content=made))
+
+    def measure(target: View, made: View, _: View | None) -> float:
+        score = scorer.score(Trio(target=target, style=made, content=made))
+        return float("nan") if score is None else score
+
+    return measure
 
 
 def _shows(_: View, made: View, wanted: View | None) -> float:

@@ -10,12 +10,13 @@ from pydantic import ValidationError
 
 from curation.spec.experts import EXPERT_KINDS
 from curation.spec.model import JobSpec
+from curation.spec.scores import MODEL_KINDS
 from manifests.yaml_file import YamlError, describe, read_mapping
 from uso.nano.family import with_family
 from workers.experts.uso.settings import PLACES
 
 PAGE = "docs/spec.md"
-KINDS = {"iconify", "folder", "procedural", "webdataset", *EXPERT_KINDS}
+KINDS = {"iconify", "folder", "procedural", "webdataset", *EXPERT_KINDS, *MODEL_KINDS}
 
 
 def load_spec(path: Path, overrides: Sequence[str] = ()) -> JobSpec:
@@ -26,6 +27,7 @@ def load_spec(path: Path, overrides: Sequence[str] = ()) -> JobSpec:
     """
     raw = read_mapping(path, overrides, example="image.size=256")
     _anchor(raw, path.parent)
+    _anchor_scores(raw.get("scores"), path.parent)
     try:
         _anchor_experts(raw, path.parent)
     except FileNotFoundError as error:
@@ -58,6 +60,27 @@ def _anchor(raw: dict[str, Any], base: Path) -> None:
                 source[key] = absolute(source[key])
         if isinstance(source.get("urls"), list):
             source["urls"] = [absolute(url) for url in source["urls"]]
+
+
+_SCORE_PLACES = ("weights", "head", "model", "pretrained", "bank")
+
+
+def _anchor_scores(scores: Any, base: Path) -> None:
+    """Make the relative paths of the models that score start at the spec's folder.
+
+    What is not there may be a hub name, or a name or tag of open_clip's, and stays; a weights file or bank never is.
+    """
+    if not isinstance(scores, dict):
+        return
+    for key, value in scores.items():
+        if isinstance(value, dict):
+            _anchor_scores(value, base)
+        elif key in _SCORE_PLACES and isinstance(value, str):
+            scores[key] = _placed(value, base) if key in ("model", "pretrained") else str(base / value)
+    if isinstance(scores.get("evaluation"), list):
+        scores["evaluation"] = [
+            str(base / folder) if isinstance(folder, str) else folder for folder in scores["evaluation"]
+        ]
 
 
 def _anchor_experts(raw: dict[str, Any], base: Path) -> None:

@@ -12,8 +12,10 @@ from curation.policy.rules import Policy, read_policy
 from curation.sources.registry import AnySource
 from curation.spec.experts import ExpertsSpec
 from curation.spec.judge import JudgeSpec
+from curation.spec.scores import ScoreSpec
 from manifests.identities import digest_of
 from manifests.images import GENERATED, UNTREATED
+from manifests.records import OPTIONAL
 from workers.experts.faults import Fault
 from workers.experts.prompt_template import checked_template
 from workers.treatments.base import Treatment
@@ -82,19 +84,6 @@ class EncoderSpec(_Part):
         if path is not None and not path.is_file():
             raise ValueError(f"{path} does not exist; `triptych encoders fit` writes weights")
         return path
-
-
-class ScoreSpec(_Part):
-    """Parameters of the scorers."""
-
-    bank: int = Field(default=512, ge=16, le=65536, description="Images in the reference bank of CSLS.")
-    neighbours: int = Field(default=10, ge=1, description="Neighbours in the bank that count.")
-
-    @model_validator(mode="after")
-    def _enough(self) -> Self:
-        if self.neighbours > self.bank:
-            raise ValueError(f"neighbours is {self.neighbours}, the bank has only {self.bank} images")
-        return self
 
 
 class ShardSpec(_Part):
@@ -215,6 +204,13 @@ class JobSpec(_Part):
                 raise ValueError(f"two sources are named {name!r}: give each a name of its own")
         if GENERATED in names:
             raise ValueError(f"sources: the name {GENERATED!r} is kept for images that experts drew; choose another")
+        return self
+
+    @model_validator(mode="after")
+    def _measured(self) -> Self:
+        for rule in self.policy.rules:
+            if rule.column in OPTIONAL and rule.column not in self.scores.measured:
+                raise ValueError(f"policy: nothing measures {rule.column}; {self.scores.mend(rule.column)}")
         return self
 
     @model_validator(mode="after")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 import imagehash
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from workers.scorers.base import Pixels, Scorer, Trio
@@ -22,9 +24,10 @@ class CopyPaste(Scorer):
 
     def score(self, trio: Trio) -> float:
         """Return the share of equal bits."""
-        apart = int(_hash(trio.target.pixels) - _hash(trio.content.pixels))
-        return 1.0 - apart / _SIDE**2
+        return float((hash_bits(trio.target.pixels) == hash_bits(trio.content.pixels)).mean())
 
 
-def _hash(pixels: Pixels) -> imagehash.ImageHash:
-    return imagehash.phash(Image.fromarray(pixels), hash_size=_SIDE)
+def hash_bits(pixels: Pixels) -> NDArray[np.bool_]:
+    """Return the 256 bits of an image's perceptual hash."""
+    found = imagehash.phash(Image.fromarray(pixels), hash_size=_SIDE)
+    return np.asarray(found.hash, dtype=bool).ravel()

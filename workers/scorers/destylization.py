@@ -14,6 +14,7 @@ class Destylization(Scorer):
     """
 
     column: ClassVar[str] = "destylization"
+    reads: ClassVar[tuple[str, ...]] = ("style",)
 
     def score(self, trio: Trio) -> float:
         """Return the distance."""

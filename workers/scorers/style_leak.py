@@ -11,6 +11,7 @@ class StyleLeak(Scorer):
     """Cosine of the subject embeddings of target and style reference, -1 to 1; low is good."""
 
     column: ClassVar[str] = "style_leak"
+    reads: ClassVar[tuple[str, ...]] = ("subject",)
 
     def score(self, trio: Trio) -> float:
         """Return the cosine."""

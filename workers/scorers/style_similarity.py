@@ -14,6 +14,7 @@ class StyleSimilarity(Scorer):
     """
 
     column: ClassVar[str] = "style_similarity"
+    reads: ClassVar[tuple[str, ...]] = ("style",)
 
     def score(self, trio: Trio) -> float:
         """Return the cosine."""

@@ -21,6 +21,7 @@ class StyleSimilarityCsls(Scorer):
     """
 
     column: ClassVar[str] = "style_similarity_csls"
+    reads: ClassVar[tuple[str, ...]] = ("style",)
 
     def __init__(self, bank: NDArray[np.float32], *, neighbours: int) -> None:
         if len(bank) < neighbours:

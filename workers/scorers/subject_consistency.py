@@ -14,6 +14,7 @@ class SubjectConsistency(Scorer):
     """
 
     column: ClassVar[str] = "subject_consistency"
+    reads: ClassVar[tuple[str, ...]] = ("subject",)
 
     def score(self, trio: Trio) -> float:
         """Return the cosine."""

@@ -13,6 +13,8 @@ from workers.scorers.copy_paste import CopyPaste
 from workers.scorers.layout_distance import LayoutDistance
 from workers.scorers.palette_leak import PaletteLeak
 from workers.scorers.style_similarity_csls import StyleSimilarityCsls
+from workers.scorers.references import References
+from workers.scorers.settings import ScorerSettings
 from workers.scorers.suite import measure, suite
 
 
@@ -42,8 +44,12 @@ def trio(target: View, style: View | None = None, content: View | None = None) -
 MOVE = LayoutMove(angle=40, mirrored=True, scale=0.5, x=0.75, y=0.25)
 
 
+def plain(bank: Vector, neighbours: int) -> list[Scorer]:
+    return suite(ScorerSettings(neighbours=neighbours), {}, References(bank))
+
+
 def test_the_suite_measures_every_score_column() -> None:
-    scores, failures = measure(suite(np.eye(4, 2, dtype=np.float32), neighbours=2), trio(view(picture())))
+    scores, failures = measure(plain(np.eye(4, 2, dtype=np.float32), 2), trio(view(picture())))
     assert set(scores) == set(EMBEDDED)
     assert failures == {}
 
@@ -51,7 +57,7 @@ def test_the_suite_measures_every_score_column() -> None:
 def test_embedding_scores_are_cosines_of_the_right_pairs() -> None:
     a, b, c = unit(1, 0), unit(0, 1), unit(1, 1)
     scores, _ = measure(
-        suite(np.eye(2, dtype=np.float32), neighbours=1),
+        plain(np.eye(2, dtype=np.float32), 1),
         Trio(target=view(picture(), a, a), style=view(picture(), c, b), content=view(picture(), b, c)),
     )
     assert scores["style_similarity"] == pytest.approx(0.7071, abs=1e-4)

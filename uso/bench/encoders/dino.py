@@ -27,19 +27,26 @@ class _PlainViT:
 class DinoEncoder(FrozenEncoder):
     """The class token of the last layer. DreamBooth measures with `facebook/dino-vits16`."""
 
-    def __init__(self, source: str, device: str = "cpu") -> None:
+    def __init__(self, source: str, device: str = "cpu", *, dtype: str = "float32") -> None:
         name, subfolder = split_source(source)
         with reported(source):
             kind = AutoConfig.from_pretrained(name, subfolder=subfolder).model_type
             self._processor = AutoImageProcessor.from_pretrained(name, subfolder=subfolder)
         model_class = _PlainViT if kind == "vit" else AutoModel
-        super().__init__(load_pretrained(model_class, source, torch.float32, device), source)
+        super().__init__(load_pretrained(model_class, source, getattr(torch, dtype), device), source)
 
     def embed(self, images: Sequence[Image.Image]) -> Vectors:
         """Return the class tokens of images."""
-        pixels = self._processor(images=[flatten(image) for image in images], return_tensors="pt").pixel_values
-        return in_batches(pixels.to(self.device), self._class_tokens)
+        pixels = self.prepare([flatten(image) for image in images])
+        return in_batches(pixels.to(self.device), self.class_tokens)
 
-    def _class_tokens(self, pixels: Tensor) -> Tensor:
+    def prepare(self, images: Sequence[Any]) -> Tensor:
+        """Return RGB images (PIL, or arrays `[height, width, 3]`) as the model takes them, `[n, 3, side, side]`."""
+        layout = {} if isinstance(images[0], Image.Image) else {"input_data_format": "channels_last"}
+        pixels: Tensor = self._processor(images=list(images), return_tensors="pt", **layout).pixel_values
+        return pixels
+
+    def class_tokens(self, pixels: Tensor) -> Tensor:
+        """Return the class token of the last layer, `[n, width]`, of what `prepare` gives."""
         tokens: Tensor = self.model(pixel_values=pixels).last_hidden_state
         return tokens[:, 0]

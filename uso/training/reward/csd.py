@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 _HEAD_WIDTH = 64
 _PREFIX = "module."
+_BLOCK = re.compile(r"backbone\.transformer\.resblocks\.(\d+)\.")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,23 @@ class CSDShape:
     width: int = 1024
     layers: int = 24
     output: int = 768
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> CSDShape:
+        """Return the sizes of a checkpoint's network as its weights tell them; the released sizes where they do not."""
+        sizes: dict[str, int] = {}
+        patches, places = tensors.get("backbone.conv1.weight"), tensors.get("backbone.positional_embedding")
+        if patches is not None and patches.ndim == 4:
+            sizes |= {"width": patches.shape[0], "patch": patches.shape[-1]}
+            if places is not None and places.ndim == 2 and len(places) > 1:
+                sizes["side"] = math.isqrt(len(places) - 1) * patches.shape[-1]
+        blocks = {match[1] for name in tensors if (match := _BLOCK.match(name))}
+        if blocks:
+            sizes["layers"] = len(blocks)
+        style = tensors.get("last_layer_style", tensors.get("last_layer_content"))
+        if style is not None and style.ndim == 2:
+            sizes["output"] = style.shape[1]
+        return cls(**sizes)
 
 
 class CSDNetwork(nn.Module):
@@ -76,20 +96,32 @@ class CSDStyleScorer:
         self._network = network.eval().requires_grad_(False)
 
     @classmethod
-    def load(cls, path: Path, *, device: torch.device | str = "cpu", shape: CSDShape | None = None) -> CSDStyleScorer:
+    def load(
+        cls,
+        path: Path,
+        *,
+        device: torch.device | str = "cpu",
+        shape: CSDShape | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> CSDStyleScorer:
         """Load weights from safetensors, whole: `convert_released` makes the file from the released checkpoint.
 
-        Raises ValueError when the file is none, or weights are missing, unexpected or of another shape, and ImportError
-        where open_clip is missing.
+        Sizes are those that the weights have, or `shape` where it is given. Raises ValueError when the file is none, or
+        weights are missing, unexpected or of another shape, and ImportError where open_clip is missing.
         """
         try:
-            tensors = {name: tensor.float() for name, tensor in load_file(path, device=str(device)).items()}
+            tensors = {name: tensor.to(dtype) for name, tensor in load_file(path, device=str(device)).items()}
         except SafetensorError as error:
             raise ValueError(
                 f"{path}: CSD is loaded from safetensors only ({error}); "
-                "convert the released checkpoint with uso.training.reward.csd.convert_released"
+                "convert the released checkpoint with `triptych encoders csd-convert`"
             ) from error
-        return cls(_network_of(tensors, shape or CSDShape(), path), digest_of_file(path))
+        return cls(_network_of(tensors, shape or CSDShape.of(tensors), path), digest_of_file(path))
+
+    @property
+    def shape(self) -> CSDShape:
+        """Return the network's sizes."""
+        return self._network.shape
 
     def embed(self, images: Tensor) -> Tensor:
         """Return style vectors `[B, 768]` of unit length, of images `[B, 3, h, w]` in -1..1."""
@@ -98,6 +130,11 @@ class CSDStyleScorer:
     def subject(self, images: Tensor) -> Tensor:
         """Return content vectors `[B, 768]` of unit length, of images `[B, 3, h, w]` in -1..1."""
         return self._vectors(images)[1]
+
+    def vectors(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return style and content vectors, each `[B, 768]` of unit length, of what `clip_pixels` gives."""
+        found: tuple[Tensor, Tensor] = self._network(pixels)
+        return found
 
     def _vectors(self, images: Tensor) -> tuple[Tensor, Tensor]:
         images = images.to(self._network.last_layer_style)
@@ -132,7 +169,8 @@ def save_csd(network: CSDNetwork, path: Path) -> None:
 def convert_released(checkpoint: Path, path: Path, *, shape: CSDShape | None = None) -> None:
     """Write the weights of CSD's released checkpoint, a pickle, as safetensors; nothing in it is run.
 
-    Raises ValueError when it holds no CSD network, or more than tensors and plain values.
+    Sizes are those that the weights have, or `shape` where it is given; what else the checkpoint holds (epoch,
+    optimizer) is left behind. Raises ValueError when it holds no CSD network, or more than tensors and plain values.
     """
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)["model_state_dict"]
@@ -140,7 +178,7 @@ def convert_released(checkpoint: Path, path: Path, *, shape: CSDShape | None = N
         cause = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{checkpoint}: is no checkpoint of CSD that can be read safely: {cause}") from error
     tensors = {name.removeprefix(_PREFIX): tensor.float() for name, tensor in state.items()}
-    save_csd(_network_of(tensors, shape or CSDShape(), checkpoint), path)
+    save_csd(_network_of(tensors, shape or CSDShape.of(tensors), checkpoint), path)
 
 
 def _network_of(tensors: Mapping[str, Tensor], shape: CSDShape, path: Path) -> CSDNetwork:
