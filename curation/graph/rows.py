@@ -22,8 +22,12 @@ SCHEMA: pa.Schema = pa.schema(
     + [pa.field(f"{role}_origin", pa.string()) for role in ROLES]
     + [pa.field("style_transform", pa.string()), pa.field("fault", pa.string()), pa.field("batch", pa.int64())]
     + [pa.field("judgement", pa.string())]
+    + [pa.field(f"{role}_choice", pa.string()) for role in ("stylize", "destylize")]
 )
-"""Schema of the rows between stages. Declared, since a column that is null throughout a block would change type."""
+"""Schema of the rows between stages. Declared, since a column that is null throughout a block would change type.
+
+`stylize_choice` and `destylize_choice` name the expert that a row is to be served by; null: the one that its id draws.
+"""
 
 
 def to_table(rows: Sequence[Row]) -> pa.Table:

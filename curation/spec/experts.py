@@ -17,7 +17,14 @@ EXPERT_KINDS = ("retrieval", "uso")
 _NANO: dict[str, Any] = {"steps": 12, "cfg_scale": 2.0, "batch": 8}
 """How the experts that ship draw, unless an entry of kind `nano` says otherwise."""
 
-Share = Annotated[float, Field(gt=0, le=1e6, description="Weight of this expert beside the others of its role.")]
+Share = Annotated[
+    float,
+    Field(
+        ge=0, le=1e6, description="Weight of this expert beside the others of its role; 0: only where a route names it."
+    ),
+]
+
+Name = Annotated[str | None, Field(min_length=1, max_length=40, description="Name in reports and in routes.")]
 
 
 class RetrievalSpec(BaseModel):
@@ -26,6 +33,7 @@ class RetrievalSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["retrieval"] = "retrieval"
+    name: Name = None
     share: Share = 1.0
     min_overlap: float = Field(
         default=0.6, ge=0, le=1, description="De-stylize, preserved layout: least overlap with the target's subject."
@@ -33,7 +41,7 @@ class RetrievalSpec(BaseModel):
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the expert's images, beside the sources."""
-        return self.model_dump(mode="json", exclude={"share"})
+        return self.model_dump(mode="json", exclude={"share", "name"})
 
 
 class _Drawing(UsoSettings):
@@ -93,7 +101,18 @@ class ExpertsSpec(BaseModel):
     @classmethod
     def _as_list(cls, value: Any, info: ValidationInfo) -> Any:
         entries = value if isinstance(value, list | tuple) else [value]
+        named = [entry["name"] for entry in entries if isinstance(entry, dict) and entry.get("name") is not None]
+        for name in named:
+            if named.count(name) > 1:
+                raise ValueError(f"two experts are named {name!r}: give each a name of its own")
         return [_whole(entry, str(info.field_name)) if isinstance(entry, dict) else entry for entry in entries]
+
+    @field_validator("stylize", "destylize")
+    @classmethod
+    def _some_share(cls, entries: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not any(entry.share > 0 for entry in entries):
+            raise ValueError("no expert has a share above 0, so none would be asked: set the share of at least one")
+        return entries
 
     def of(self, role: ExpertRole) -> tuple[RetrievalSpec | UsoStylizeSpec | UsoDestylizeSpec, ...]:
         """Return the experts of a role."""
@@ -104,19 +123,23 @@ class ExpertsSpec(BaseModel):
         weights = [entry.share for entry in self.of(role)]
         return [weight / sum(weights) for weight in weights]
 
+    def names(self, role: ExpertRole) -> list[str | None]:
+        """Return the names of a role's experts, by which routes choose among them."""
+        return [entry.name for entry in self.of(role)]
+
     def generation(self) -> dict[str, Any]:
         """Return what decides which images are made, by role.
 
-        Retrieval alone reads as it did before there were others, so that stores made then can be gone on with.
+        Retrieval alone reads as it did before there were others, so that stores made then can be gone on with. An
+        expert whose share is 0 makes no candidate of its own, and is not in it.
         """
         return {"stylize": self._generation("stylize"), "destylize": self._generation("destylize")}
 
     def _generation(self, role: ExpertRole) -> Any:
-        entries = self.of(role)
-        if len(entries) == 1 and isinstance(entries[0], RetrievalSpec):
-            return entries[0].identity()
-        shares = self.shares(role)
-        return [{**entry.identity(), "share": round(share, 9)} for entry, share in zip(entries, shares, strict=True)]
+        drawn = [(entry, share) for entry, share in zip(self.of(role), self.shares(role), strict=True) if share > 0]
+        if len(drawn) == 1 and isinstance(drawn[0][0], RetrievalSpec):
+            return drawn[0][0].identity()
+        return [{**entry.identity(), "share": round(share, 9)} for entry, share in drawn]
 
 
 def _whole(entry: dict[str, Any], role: str) -> dict[str, Any]:

@@ -77,6 +77,18 @@ def test_a_candidate_always_draws_the_same_expert_and_shares_are_kept() -> None:
     assert sum(a == b for a, b in zip(drawn, other, strict=True)) / 4000 == pytest.approx(0.625, abs=0.03)
 
 
+def test_an_expert_for_routes_alone_serves_no_candidate_and_makes_no_new_ones(pipeline: Path) -> None:
+    plain = spec(experts={"destylize": {"min_overlap": 0.4}})
+    routed = spec(experts={"destylize": [{"min_overlap": 0.4}, drawing(pipeline, name="second", share=0)]})
+    assert routed.generation_digest == plain.generation_digest
+    assert routed.experts.shares("destylize") == [1, 0]
+    assert routed.experts.names("destylize") == [None, "second"]
+    last = [0.1] * 10 + [0.0]
+    assert max(choose_expert(f"candidate {n}", "destylize", last) for n in range(500)) < 10
+    with pytest.raises(ValidationError, match="two experts are named 'second'"):
+        spec(experts={"stylize": [{"name": "second"}, {"name": "second", "min_overlap": 0.1}]})
+
+
 def test_faults_are_given_to_what_retrieval_makes_and_of_drawn_images_nothing_is_known(pipeline: Path) -> None:
     job = spec(
         experts={"destylize": [{"kind": "retrieval"}, drawing(pipeline)]}, faults={"share": 0.6}, layouts={"shifted": 4}
@@ -151,7 +163,7 @@ def test_the_experts_that_ship_are_one_word_in_a_spec(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("role", "changes", "complaint"),
     [
-        ("stylize", {"share": 0}, "experts.stylize[0].share: "),
+        ("stylize", {"share": 0}, "experts.stylize: no expert has a share above 0"),
         ("stylize", {"stepz": 3}, "experts.stylize[0].stepz: unknown key"),
         ("stylize", {"kind": "uno"}, "experts.stylize[0]: "),
         ("stylize", {"pipeline": "gone"}, "experts.stylize[0]: pipeline: gone is neither a folder nor a hub name"),

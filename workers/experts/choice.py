@@ -14,7 +14,7 @@ def choose_expert(candidate: str, role: ExpertRole, shares: Sequence[float]) -> 
     """Return the position of the expert that serves a candidate, drawn by shares that add up to 1.
 
     Follows from the candidate's id and the role alone, so whoever asks, before or after an interruption, gets the
-    same answer.
+    same answer. An expert whose share is 0 is never drawn.
     """
     point = seed_of(candidate, f"expert/{role}") / _SEEDS
     reached = 0.0
@@ -22,4 +22,4 @@ def choose_expert(candidate: str, role: ExpertRole, shares: Sequence[float]) -> 
         reached += share
         if point < reached:
             return position
-    return len(shares) - 1
+    return max(position for position, share in enumerate(shares) if share > 0)

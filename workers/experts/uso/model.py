@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,10 @@ from uso.images import Size
 from uso.painter import Painter, Parts
 from uso.sampler import Drawing, SampleSettings, plan_batches
 from uso.velocity import Conditions
+from workers.batching import OUT_OF_MEMORY, Batches, Spoilt, is_out_of_memory
 from workers.experts.base import ExpertFailure, Pixels
 from workers.experts.uso.files import part_of
 from workers.experts.uso.settings import UsoSettings
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class UsoModel:
 
     def __init__(self, settings: UsoSettings, device: str = "cpu") -> None:
         self._settings = settings
-        self._batch = settings.batch
+        self._batches = Batches(settings.title, settings.batch, fills=True)
         parts = Parts(
             base=Path(part_of(settings, "transformer")),
             t5=part_of(settings, "text_encoder_2"),
@@ -72,34 +70,21 @@ class UsoModel:
             except RuntimeError as error:
                 made[number] = _out_of_memory(error)
         numbers = list(drawings)
-        for batch in plan_batches(list(drawings.values()), self._batch):
+        for batch in plan_batches(list(drawings.values()), self._batches.size):
             chosen = [numbers[place] for place in batch]
-            made |= zip(chosen, self._draw_batch([drawings[number] for number in chosen]), strict=True)
+            drawn = self._batches.run([drawings[number] for number in chosen], self._draw_batch)
+            for number, one in zip(chosen, drawn, strict=True):
+                made[number] = ExpertFailure(one.reason, one.detail) if isinstance(one, Spoilt) else one
         return [made[number] for number in range(len(orders))]
 
     def _draw_batch(self, drawings: Sequence[Drawing]) -> list[Pixels | ExpertFailure]:
-        """Draw images of one size and layout of conditions, in halves where memory does not hold them."""
-        size = self._batch  # a part that does not fit makes it smaller, and is itself drawn in smaller ones
-        if len(drawings) > size:
-            parts = [drawings[start : start + size] for start in range(0, len(drawings), size)]
-            return [made for part in parts for made in self._draw_batch(part)]
-        try:
-            latents = self._painter.draw(drawings, self._sampling())
-        except RuntimeError as error:
-            failure = _out_of_memory(error)
-            if self._batch == 1:
-                return [failure] * len(drawings)
-            self._batch = max(1, self._batch // 2)
-            logger.warning("%s: out of memory, from now on %d images a batch", self._settings.title, self._batch)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            return self._draw_batch(drawings)
-        return [self._decoded(latent) for latent in latents]
+        """Draw images of one size and layout of conditions."""
+        return [self._decoded(latent) for latent in self._painter.draw(drawings, self._sampling())]
 
     def _sampling(self) -> SampleSettings:
         own = self._settings
         return SampleSettings(
-            own.steps, own.guidance, own.shift, own.id_shift, batch_size=self._batch, cfg_scale=own.cfg_scale
+            own.steps, own.guidance, own.shift, own.id_shift, batch_size=self._batches.size, cfg_scale=own.cfg_scale
         )
 
     def _decoded(self, latent: Tensor) -> Pixels | ExpertFailure:
@@ -122,6 +107,6 @@ class UsoModel:
 
 def _out_of_memory(error: RuntimeError) -> ExpertFailure:
     """Return the failure of a row for which memory did not suffice. Raises any other error again."""
-    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
-        return ExpertFailure("out_of_memory", str(error).splitlines()[0])
+    if is_out_of_memory(error):
+        return ExpertFailure(OUT_OF_MEMORY, str(error).splitlines()[0])
     raise error
