@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
 
 from curation.graph.rows import SCHEMA, Row, is_open, reject, to_table
+from curation.logs import LogSettings
+from curation.metrics import BYTES, RETRIES, WorkerClock
 
 _DECIMALS = 6
+_log = logging.getLogger(__name__)
 
 
 class Stage(ABC):
@@ -29,14 +33,29 @@ class Stage(ABC):
 
 
 class StageWorker:
-    """Runs a stage inside a Ray actor: built once from a factory, then called with one Arrow batch after another.
+    """Runs a stage inside a Ray actor: built once from a factory, then called with one Arrow table after another.
 
-    Rows that are rejected already pass by and are marked as skipped. Should the stage fail on a batch, it is given its
+    Rows that are rejected already pass by and are marked as skipped; the others are worked on in calls of about equal
+    size, none above `batch`. Should the stage fail on a batch, it is given its
     rows one by one, and the row that makes it fail is rejected as `<stage>_failed:<error>`.
     """
 
-    def __init__(self, factory: Callable[..., Stage], arguments: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        factory: Callable[..., Stage],
+        arguments: dict[str, Any],
+        *,
+        batch: int | None = None,
+        gpus: float = 0.0,
+        log: LogSettings | None = None,
+    ) -> None:
+        if log:
+            log.apply()
+        start = time.perf_counter()
         self._stage = factory(**arguments)
+        self._batch = batch
+        self._clock = WorkerClock(self._stage.name, gpus=gpus)
+        _log.info("ready after %.1f s", time.perf_counter() - start, extra={"stage": self._stage.name})
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Return the batch with the stage's work done."""
@@ -45,10 +64,13 @@ class StageWorker:
         for row in rows:
             if not is_open(row):
                 row["skipped"] = [*row["skipped"], self._stage.name]
-        if todo:
+        for part in even_parts(todo, self._batch):
             start = time.perf_counter()
-            self._run(todo)
-            self._note_seconds(todo, time.perf_counter() - start)
+            with self._clock.work(len(part)):
+                self._run(part)
+            self._note_seconds(part, time.perf_counter() - start)
+        if self._stage.name == "load":
+            BYTES.add(sum(len(row["target_image"] or b"") for row in todo), direction="read")
         return to_table(rows)
 
     def _note_seconds(self, rows: list[Row], seconds: float) -> None:
@@ -70,6 +92,16 @@ class StageWorker:
             row.update(earlier)
         if len(rows) == 1:
             reject(rows[0], f"{self._stage.name}_failed:{type(failure).__name__}", str(failure))
+            about = {"stage": self._stage.name, "candidates": [rows[0]["candidate_id"]]}
+            _log.warning("failed on a row: %s: %s", type(failure).__name__, failure, extra=about)
             return
+        RETRIES.add(len(rows), what="row")
         for row in rows:
             self._run([row])
+
+
+def even_parts(rows: list[Row], most: int | None) -> Iterator[list[Row]]:
+    """Yield rows in as few parts as `most` rows in each allow, none more than one row larger than another."""
+    parts = -(-len(rows) // (most or len(rows) or 1))
+    for part in range(parts):
+        yield rows[part * len(rows) // parts : (part + 1) * len(rows) // parts]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pyarrow as pa
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.graph.candidate_graph import block_rows
 from curation.graph.rows import SCHEMA, Row, is_open, reject, short_reason, to_table
 from curation.graph.stage import Stage, StageWorker
 
@@ -65,15 +63,3 @@ def test_rejecting_closes_a_row_and_keeps_the_detail() -> None:
 def test_reasons_are_counted_without_what_differs_from_row_to_row() -> None:
     assert short_reason("duplicate_of:abc") == "duplicate_of"
     assert short_reason("ingest:truncated") == "ingest:truncated"
-
-
-@given(st.integers(1, 5000), st.integers(1, 512))
-def test_blocks_divide_a_batch_evenly(size: int, at_most: int) -> None:
-    block = block_rows(size, at_most=at_most)
-    assert size % block == 0
-    assert 1 <= block <= min(size, at_most)
-
-
-@pytest.mark.parametrize(("size", "expected"), [(512, 128), (500, 125), (509, 1)])
-def test_blocks_are_as_large_as_they_can_be(size: int, expected: int) -> None:
-    assert block_rows(size, at_most=128) == expected
