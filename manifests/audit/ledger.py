@@ -58,7 +58,7 @@ class Ledger:
         self._memory = memory
         self._wanted = version
         self._tables: dict[str, TableAt | None] = {}
-        self._sizes: dict[str, int] = {}
+        self.sizes: dict[str, int] = {}
         self.version = self.triplets.version
         self.newest = self.version if version is None else self._open("triplets", None).version()
 
@@ -118,7 +118,7 @@ class Ledger:
     @cached_property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """Return the connection on which everything of this ledger is asked."""
-        return connect(self.files, self._sizes, memory=self._memory, scratch=self.cache / "scratch")
+        return connect(self.files, self.sizes, memory=self._memory, scratch=self.cache / "scratch")
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Return what a SELECT gives, row by row; its parameters are named (`$name`)."""
@@ -155,7 +155,7 @@ class Ledger:
         if name not in ("triplets", "jobs") and self._wanted is not None:
             delta = self._open(name, self._as_of(name, delta.version()))
         table = TableAt(name, delta, arrow_schema(TABLES[name]), self.files, self.cache)
-        self._sizes |= {f"tables/{name}/{file.name}": file.bytes for file in table.files}
+        self.sizes |= {f"tables/{name}/{file.name}": file.bytes for file in table.files}
         return table
 
     def _as_of(self, name: str, newest: int) -> int:
