@@ -127,7 +127,7 @@ def calibrate(
         typer.echo(json.dumps(outcome.to_json(), indent=1))
     else:
         console = Console()
-        console.width = max(console.width, 104)
+        console.width = max(console.width, 128)
         console.print(outcome.to_table(), *outcome.to_lines(), sep="\n", highlight=False)
 
 
@@ -279,6 +279,8 @@ def _print_comparison(comparison: Comparison, changes: Path | None) -> None:
         if before != after:
             table.add_row(reason, f"{before:,}", f"{after:,}")
     console.print(table)
+    for column in comparison.unmeasured:
+        console.print(f"no candidate has {column}: the rule on it rejects nobody", style="yellow", highlight=False)
     if changes:
         console.print(f"every change: {changes}", highlight=False)
 

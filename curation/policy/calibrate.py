@@ -49,13 +49,24 @@ BOUNDS: tuple[Bound, ...] = (
     Bound("copy_paste", "high", "shifted"),
     Bound("copy_paste", "high", "preserved"),
     Bound("palette_leak", "high"),
+    Bound("photorealism", "low"),
+    Bound("text_alignment", "low"),
+    Bound("aesthetic", "low"),
+    Bound("nsfw", "high"),
+    Bound("watermark", "high"),
+    Bound("faces", "high"),
+    Bound("contamination", "high"),
 )
-"""The thresholds that calibration tries; those that do not pay are left out of the policy."""
+"""The thresholds that calibration tries; those that do not pay are left out of the policy, and those on scores that
+nobody measured are not tried."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Scored candidates with their truth: columns `[candidates]`, `good` where the truth says so."""
+    """Scored candidates with their truth: columns `[candidates]`, `good` where the truth says so.
+
+    A score that was not measured is not a number; a column is there where some candidate has its score.
+    """
 
     scores: Mapping[str, Floats]
     layout: Sequence[str]
@@ -63,6 +74,18 @@ class Labelled:
 
     def __len__(self) -> int:
         return len(self.good)
+
+    def bounds(self, bounds: Sequence[Bound] = BOUNDS) -> tuple[Bound, ...]:
+        """Return the thresholds whose score was measured."""
+        return tuple(bound for bound in bounds if bound.column in self.scores)
+
+    def under(self, bound: Bound) -> tuple[Floats, Bools]:
+        """Return the values that a threshold is about, measured and of its layout, and the truth of each."""
+        values = self.scores[bound.column]
+        applies = ~np.isnan(values)
+        if bound.layout is not None:
+            applies &= np.asarray(self.layout) == bound.layout
+        return values[applies], self.good[applies]
 
 
 @dataclass(frozen=True)
@@ -114,11 +137,39 @@ def auc(scores: Floats, good: Bools, *, bad: Literal["low", "high"] = "low") -> 
     return float((ranks[good].sum() - positive * (positive + 1) / 2) / (positive * negative))
 
 
+@dataclass(frozen=True)
+class Cut:
+    """A score on its own, cut where precision and recall are best together (F1, van Rijsbergen 1979)."""
+
+    threshold: float
+    precision: float
+    recall: float
+
+
+def best_cut(scores: Floats, good: Bools, *, bad: Literal["low", "high"] = "low") -> Cut | None:
+    """Return the threshold with the best F1 of a score alone; None without good candidates or without bad ones."""
+    if good.all() or not good.any():
+        return None
+    sign = 1 if bad == "low" else -1
+    order = np.argsort(-sign * scores, kind="stable")
+    values, kept_good = scores[order], np.cumsum(good[order])
+    last = np.append(values[1:] != values[:-1], True)  # equal values are kept together
+    kept = np.arange(1, len(values) + 1)[last]
+    precision, recall = kept_good[last] / kept, kept_good[last] / good.sum()
+    best = int(np.argmax(2 * precision * recall / np.maximum(precision + recall, 1e-12)))
+    return Cut(float(values[last][best]), float(precision[best]), float(recall[best]))
+
+
 def evaluate(policy: Policy, data: Labelled) -> tuple[Quality, Bools]:
-    """Return how a policy does on labelled candidates, and which of them it keeps."""
+    """Return how a policy does on labelled candidates, and which of them it keeps.
+
+    A rule on a score that a candidate has not does not fire.
+    """
     keep = np.ones(len(data), dtype=bool)
     layouts = np.asarray(data.layout)
     for rule in policy.rules:
+        if rule.column not in data.scores:
+            continue
         values = data.scores[rule.column]
         applies = layouts == rule.when.layout if rule.when else np.ones(len(data), dtype=bool)
         if rule.min is not None:
@@ -139,7 +190,7 @@ def learn_policy(data: Labelled, *, precision: float, bounds: Sequence[Bound] = 
     good, bad = int(data.good.sum()), int((~data.good).sum())
     if min(good, bad) < 20:
         raise CalibrationError(f"calibration needs at least 20 good and 20 bad candidates; there are {good} and {bad}")
-    search = _Search(data, bounds)
+    search = _Search(data, data.bounds(bounds))
     best: tuple[float, Policy] | None = None
     reached = 0.0
     for multiplier in _MULTIPLIERS:
@@ -167,7 +218,9 @@ class _Search:
         self.levels = []
         for bound in bounds:
             values = data.scores[bound.column] * (1 if bound.bad == "low" else -1)
-            applies = layouts == bound.layout if bound.layout else np.ones(len(data), dtype=bool)
+            applies = ~np.isnan(values)
+            if bound.layout is not None:
+                applies &= layouts == bound.layout
             inside = values[applies & data.good]
             grid = np.quantile(inside, np.linspace(0, 0.5, _LEVELS)) if inside.size else np.zeros(0)
             self.values.append(np.where(applies, values, np.inf))

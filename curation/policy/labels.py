@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from curation.policy.calibrate import CalibrationError, Labelled
 from manifests.images import CALIBRATION_FOLD, fold_of
-from manifests.records import EMBEDDED
+from manifests.records import EMBEDDED, SCORES
 from workers.experts.faults import GOOD
 
 _VERDICTS = {
@@ -26,7 +26,7 @@ _VERDICTS = {
     "false": False,
 }
 
-COLUMNS = ("candidate_id", "layout", "split", "subject", "truth", "accepted", *EMBEDDED)
+COLUMNS = ("candidate_id", "layout", "split", "subject", "truth", "accepted", *SCORES)
 """What calibration and the report read of `triplets`."""
 
 
@@ -64,9 +64,10 @@ def label(rows: list[dict[str, Any]], verdicts: Mapping[str, bool] | None) -> li
 
 
 def to_labelled(pairs: list[tuple[dict[str, Any], bool]]) -> Labelled:
-    """Return labelled rows as columns."""
+    """Return labelled rows as columns: those scores that some row has, not a number where a row has not."""
+    columns = {column: np.array([row.get(column) for row, _ in pairs], dtype=np.float64) for column in SCORES}
     return Labelled(
-        scores={column: np.array([row[column] for row, _ in pairs], dtype=np.float64) for column in EMBEDDED},
+        scores={column: values for column, values in columns.items() if not np.isnan(values).all()},
         layout=[row["layout"] for row, _ in pairs],
         good=np.array([good for _, good in pairs], dtype=bool),
     )

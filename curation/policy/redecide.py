@@ -52,12 +52,16 @@ class Comparison:
     reasons_before: Counter[str] = field(default_factory=Counter)
     reasons_after: Counter[str] = field(default_factory=Counter)
     changes: list[Change] = field(default_factory=list)
+    unmeasured: list[str] = field(default_factory=list)
+    """What the policy's rules read and no candidate has: such rules reject nobody."""
 
 
 def compare(table: pa.Table, policy: Policy) -> Comparison:
     """Return what a policy decides on the rows of `triplets`, beside what was decided."""
     comparison = Comparison()
+    found: set[str] = set()
     for row in _rows(table):
+        found.update(rule.column for rule in policy.rules if rule.value_in(row) is not None)
         after = decide(row, policy)
         comparison.candidates += 1
         comparison.accepted_before += row["accepted"]
@@ -77,6 +81,7 @@ def compare(table: pa.Table, policy: Policy) -> Comparison:
                     after,
                 )
             )
+    comparison.unmeasured = sorted({rule.column for rule in policy.rules} - found)
     return comparison
 
 

@@ -12,12 +12,13 @@ import numpy as np
 from rich.table import Table
 
 from curation.policy.calibrate import (
-    BOUNDS,
     Bound,
     CalibrationError,
+    Cut,
     Labelled,
     Quality,
     auc,
+    best_cut,
     evaluate,
     learn_policy,
 )
@@ -25,6 +26,8 @@ from curation.policy.labels import COLUMNS, is_for_fitting, label, read_verdicts
 from curation.policy.rules import Policy
 from manifests.store import Store
 from workers.experts.faults import GOOD
+
+_ACROSS = 4
 
 Pairs = list[tuple[dict[str, Any], bool]]
 
@@ -41,6 +44,7 @@ class Outcome:
     heldout: Quality | None
     aucs: Mapping[str, float]
     by_kind: Mapping[str, Mapping[str, float]]
+    cuts: Mapping[str, Cut]
     caught: Mapping[str, tuple[int, int]]
 
     def to_json(self) -> dict[str, Any]:
@@ -53,19 +57,27 @@ class Outcome:
             "fitted_on": _quality_json(self.fitted_on),
             "heldout": _quality_json(self.heldout) if self.heldout else None,
             "auc": dict(self.aucs),
+            "alone": {
+                name: {key: round(value, 4) for key, value in vars(cut).items()} for name, cut in self.cuts.items()
+            },
             "auc_by_kind": {name: dict(kinds) for name, kinds in self.by_kind.items()},
             "caught_on_heldout": {kind: {"caught": c, "total": t} for kind, (c, t) in self.caught.items()},
         }
 
     def to_table(self) -> Table:
         """Return the scores with their skill and the thresholds that were learnt."""
-        table = Table("score", "AUC, all faults", "AUC, the fault it sees best", "threshold", box=None, padding=(0, 2))
+        heads = ("score", "AUC", "AUC, the fault it sees best", "alone: cut", "precision", "recall", "threshold")
+        table = Table(*heads, box=None, padding=(0, 2))
         for name, value in self.aucs.items():
             column, _, layout = name.partition(", ")
             rules = [r for r in self.policy.rules if r.column == column and (r.when.layout if r.when else "") == layout]
             bounds = [f">= {r.min:g}" if r.min is not None else f"<= {r.max:g}" for r in rules]
             kind, seen = max(self.by_kind[name].items(), key=lambda item: item[1], default=("", math.nan))
-            table.add_row(name, _figure(value), f"{_figure(seen)} {kind}", ", ".join(bounds) or "not needed")
+            cut = self.cuts.get(name)
+            alone = (
+                ("n/a", "", "") if cut is None else (f"{cut.threshold:g}", _figure(cut.precision), _figure(cut.recall))
+            )
+            table.add_row(name, _figure(value), f"{_figure(seen)} {kind}", *alone, ", ".join(bounds) or "not needed")
         return table
 
     def to_lines(self) -> list[str]:
@@ -93,6 +105,8 @@ def calibrate_store(store: Store, *, precision: float, verdicts: Path | None, ou
     policy = learn_policy(to_labelled(fitting), precision=precision)
     on_fitting, _ = evaluate(policy, to_labelled(fitting))
     judged = heldout or fitting
+    bounds = to_labelled(judged).bounds()
+    cuts = {_name(bound): _cut(bound, judged) for bound in bounds}
     on_heldout, kept = evaluate(policy, to_labelled(judged))
     out.parent.mkdir(parents=True, exist_ok=True)
     plot = out.with_suffix(".png")
@@ -103,8 +117,9 @@ def calibrate_store(store: Store, *, precision: float, verdicts: Path | None, ou
         precision_asked=precision,
         fitted_on=on_fitting,
         heldout=on_heldout if heldout else None,
-        aucs={_name(bound): _auc(bound, judged) for bound in BOUNDS},
-        by_kind={_name(bound): _auc_by_kind(bound, judged) for bound in BOUNDS},
+        aucs={_name(bound): _auc(bound, judged) for bound in bounds},
+        by_kind={_name(bound): _auc_by_kind(bound, judged) for bound in bounds},
+        cuts={name: cut for name, cut in cuts.items() if cut is not None},
         caught=_caught(judged, kept) if heldout else {},
     )
     out.write_text(_header(outcome) + policy.to_yaml())
@@ -117,8 +132,12 @@ def _name(bound: Bound) -> str:
 
 
 def _auc(bound: Bound, pairs: Pairs) -> float:
-    data = to_labelled([pair for pair in pairs if bound.layout in (None, pair[0]["layout"])])
-    return auc(data.scores[bound.column], data.good, bad=bound.bad)
+    data = to_labelled(pairs)
+    return auc(*data.under(bound), bad=bound.bad) if bound.column in data.scores else math.nan
+
+
+def _cut(bound: Bound, pairs: Pairs) -> Cut | None:
+    return best_cut(*to_labelled(pairs).under(bound), bad=bound.bad)
 
 
 def _auc_by_kind(bound: Bound, pairs: Pairs) -> dict[str, float]:
@@ -169,31 +188,33 @@ def _plot(pairs: Pairs, policy: Policy, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 9), layout="constrained")
+    data = to_labelled(pairs)
+    bounds = data.bounds()
+    lines = -(-len(bounds) // _ACROSS)
+    figure = Figure(figsize=(3 * _ACROSS, 3 * lines), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(3, 4).ravel()
-    for axis, bound in zip(axes, BOUNDS, strict=False):
-        data = to_labelled([pair for pair in pairs if bound.layout in (None, pair[0]["layout"])])
-        if len(data):
+    axes = figure.subplots(lines, _ACROSS, squeeze=False).ravel()
+    for axis, bound in zip(axes, bounds, strict=False):
+        if len(data.under(bound)[0]):
             _plot_bound(axis, bound, data, policy)
     axes[0].legend(loc="lower left", fontsize=8)
-    for axis in axes[len(BOUNDS) :]:
+    for axis in axes[len(bounds) :]:
         axis.set_visible(False)
     figure.savefig(path, dpi=90)
 
 
 def _plot_bound(axis: Any, bound: Bound, data: Labelled, policy: Policy) -> None:
-    values = data.scores[bound.column]
+    values, good = data.under(bound)
     levels = np.quantile(values, np.linspace(0, 1, 80))
     keep = values[None, :] >= levels[:, None] if bound.bad == "low" else values[None, :] <= levels[:, None]
-    kept_good, kept = (keep & data.good).sum(axis=1), keep.sum(axis=1)
+    kept_good, kept = (keep & good).sum(axis=1), keep.sum(axis=1)
     axis.plot(levels, kept_good / np.maximum(kept, 1), color="#2b59c3", label="precision of this rule alone")
-    axis.plot(levels, kept_good / max(1, data.good.sum()), color="#2f8f6b", label="recall of this rule alone")
+    axis.plot(levels, kept_good / max(1, good.sum()), color="#2f8f6b", label="recall of this rule alone")
     for rule in policy.rules:
         layout = rule.when.layout if rule.when else None
         if rule.column == bound.column and layout == bound.layout:
             axis.axvline(rule.min if rule.min is not None else rule.max, color="#cf5b45", linestyle="--")
-    area = auc(values, data.good, bad=bound.bad)
+    area = auc(values, good, bad=bound.bad)
     axis.set_title(f"{_name(bound)}\nAUC {area:.3f}", fontsize=9)
     axis.set_ylim(0, 1.02)
     axis.grid(alpha=0.25)

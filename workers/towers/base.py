@@ -64,7 +64,8 @@ class TorchTower(Tower):
     """A tower whose network runs on torch.
 
     While the network is at one batch, threads prepare the next ones. Batches have one size: the last is filled up, so
-    that an image's vectors do not depend on its company; where memory runs out, they are halved. What a subclass brings is `prepare` and `encode`.
+    that an image's vectors do not depend on its company. Where memory runs out, batches are halved from then on. What a
+    subclass brings is `prepare` and `encode`.
     """
 
     def __init__(self, *, digest: str, device: str, dtype: str, batch: int, threads: int) -> None:
@@ -105,7 +106,7 @@ class TorchTower(Tower):
             self._batch = max(1, self._batch // 2)
             logger.warning("%s: out of memory, from now on %d images a batch", type(self).__name__, self._batch)
             _tidy()
-        halves = inputs.split(self._batch)
+        halves = (inputs[start : start + self._batch] for start in range(0, len(inputs), self._batch))
         return [part for half in halves for part in self._encode_fitting(half)]
 
     def _encode_filled(self, inputs: Tensor) -> tuple[Vectors, ...]:
