@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import platform
 import time
 from collections import Counter
@@ -22,6 +23,8 @@ from curation.cluster import cluster
 from curation.context import examine_judge, gallery_of, reference_bank
 from curation.deduplicate import nearest_earlier
 from curation.experts import describe_experts
+from curation.logs import name_job
+from curation.metrics import count_commit
 from curation.scoring import scoring_digest
 from curation.spec.model import JobSpec
 from curation.targets import choose_targets
@@ -32,6 +35,8 @@ from manifests.records import Job, Judgement
 from manifests.store import Store
 
 _LIBRARIES = ("triptych", "ray", "torch", "pyarrow", "deltalake", "webdataset", "pillow", "opencv-python-headless")
+
+_log = logging.getLogger(__name__)
 
 Phase = Literal["listing", "ingest", "judge", "bank", "curate", "done"]
 ProgressHook = Callable[["Progress"], None]
@@ -94,6 +99,7 @@ def run_job(
     started, clock = datetime.now(UTC), time.monotonic()
     store = Store(store.root.absolute())
     job_id = digest_of([spec.digest, started.isoformat(), platform.node()])[:12]
+    name_job(job_id)
     status: Literal["finished", "interrupted", "failed"] = "failed"
     hook(progress)
     experts = describe_experts(spec)
@@ -236,6 +242,8 @@ def _curate(spec: JobSpec, store: Store, todo: pa.Table, progress: Progress, hoo
     hook(progress)
     for packed in curate(spec, todo, bank=bank, store=store):
         store.commit(packed.triplets, packed.assets, packed.shards, judgements=packed.judgements)
+        count_commit(packed.triplets, packed.judgements, [shard.bytes for shard in packed.shards])
+        _log.info("committed %d candidates in %d shards", packed.counts["candidates"], len(packed.shards))
         progress.committed += packed.counts["candidates"]
         progress.accepted += packed.counts["accepted"]
         progress.shards += len(packed.shards)

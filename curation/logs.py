@@ -49,13 +49,20 @@ class LogSettings:
         """Make the messages of our packages go to a stream (standard error unless given) in this form."""
         global _current
         _current = self
-        handler = logging.StreamHandler(stream or sys.stderr)
+        handler = logging.StreamHandler(stream) if stream else _ToStderr()
         handler.setFormatter(JsonLines(self.job) if self.form == "json" else TextLines(self.job))
         for name in PACKAGES:
             logger = logging.getLogger(name)
             logger.handlers = [handler]
             logger.setLevel(self.level.upper())
-            logger.propagate = False
+
+
+class _ToStderr(logging.StreamHandler[TextIO]):
+    """Writes to whatever standard error is at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 _current: LogSettings | None = None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from curation.cli import audit, bank, bench, corpus, curate, encoders, experts, model, nano, runs, sample, store, train
+from curation.logs import Form, Level, LogSettings
 
 app = typer.Typer(
     name="triptych",
@@ -27,3 +30,16 @@ app.command("train")(train.train)
 app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
 app.add_typer(audit.app, name="audit")
+
+
+@app.callback()
+def settings(
+    level: Annotated[
+        Level, typer.Option("--log-level", envvar="TRIPTYCH_LOG_LEVEL", help="What is logged to standard error.")
+    ] = "warning",
+    form: Annotated[
+        Form, typer.Option("--log-format", envvar="TRIPTYCH_LOG_FORMAT", help="Lines of text, or of JSON.")
+    ] = "text",
+) -> None:
+    """Set up the logs of whichever command follows."""
+    LogSettings(level, form).apply()

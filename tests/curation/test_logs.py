@@ -18,11 +18,11 @@ from curation.logs import LogSettings, hide_secrets
 @pytest.fixture(autouse=True)
 def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in logs.PACKAGES]
-    before = [(logger, logger.handlers, logger.level, logger.propagate) for logger in loggers]
+    before = [(logger, logger.handlers, logger.level) for logger in loggers]
     monkeypatch.setattr(logs, "_current", None)
     yield
-    for logger, handlers, level, propagate in before:
-        logger.handlers, logger.propagate = handlers, propagate
+    for logger, handlers, level in before:
+        logger.handlers = handlers
         logger.setLevel(level)
 
 
