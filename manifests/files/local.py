@@ -27,7 +27,7 @@ class LocalFiles:
         """Return a whole file."""
         try:
             return (self._folder / name).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise self._missing(name) from None
 
     def read_range(self, name: str, offset: int, size: int) -> bytes:
@@ -42,13 +42,18 @@ class LocalFiles:
         """Return the file's path."""
         return self._folder / name
 
+    def forget(self, name: str) -> None:
+        """Close a file that was written again or deleted, once nobody reads it."""
+        with self._lock:
+            self._open.pop(name, None)
+
     def _descriptor(self, name: str) -> _Descriptor:
         with self._lock:
             found = self._open.get(name)
             if found is None:
                 try:
                     found = self._open[name] = _Descriptor(self._folder / name)
-                except FileNotFoundError:
+                except (FileNotFoundError, NotADirectoryError):
                     raise self._missing(name) from None
                 if len(self._open) > self._kept_open:
                     self._open.popitem(last=False)

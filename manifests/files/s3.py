@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from manifests.files.contract import NoSuchRootError
-from manifests.files.s3_access import CREDENTIALS, new_client, new_session, split_address
+from manifests.files.s3_access import new_client, new_session, split_address
+from manifests.files.s3_errors import Doing, in_words, plain_endpoint
 
-_ATTEMPTS = 3
-"""How often an answer that breaks off is asked for again; botocore tries again only until an answer begins."""
+_ATTEMPTS = 5
+"""How often in a row an answer may break off that brought nothing; botocore tries again only until one begins."""
 
-_REFUSALS = {
-    "AccessDenied": "this user may not read it",
-    "AuthorizationHeaderMalformed": "the region is wrong",
-    "ExpiredToken": "the session has expired",
-    "InvalidAccessKeyId": "the server does not know the access key",
-    "InvalidToken": "the session token is not valid",
-    "SignatureDoesNotMatch": "the secret key is wrong",
-}
+_PAUSE = 0.1
+"""Longest pause before an answer is taken up again, in seconds, drawn at random; it doubles with each failure."""
+
+_CHUNK = 1 << 18
 
 
 class S3Files:
@@ -41,41 +40,57 @@ class S3Files:
 
     def read(self, name: str) -> bytes:
         """Return a whole object."""
-        return self._get(name)
+        return self._get(name, 0, None)
 
     def read_range(self, name: str, offset: int, size: int) -> bytes:
         """Return a part of an object, in one request."""
         if size == 0:
             return b""
-        data = self._get(name, Range=f"bytes={offset}-{offset + size - 1}")
+        data = self._get(name, offset, size)
         if len(data) != size:
-            raise OSError(f"{self._place(name)}: ends before byte {offset + size}; it was cut off or replaced")
+            raise OSError(f"{self.root}/{name}: ends before byte {offset + size}; it was cut off or replaced")
         return data
 
     def local_path(self, name: str) -> Path | None:  # noqa: ARG002
         """Return None: no object lies on this machine."""
         return None
 
-    def _get(self, name: str, **only: str) -> bytes:
-        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+    def __reduce__(self) -> tuple[type[S3Files], tuple[str]]:
+        return type(self), (self.root,)
 
-        client, key = self._client(), f"{self.prefix}/{name}".lstrip("/")
-        try:
-            for left in range(_ATTEMPTS - 1, -1, -1):
-                answer = client.get_object(Bucket=self.bucket, Key=key, **only)
+    def _get(self, name: str, offset: int, size: int | None) -> bytes:
+        """Return an object from `offset` on. An answer that breaks off is taken up where it ended, if not replaced."""
+        from botocore.exceptions import HTTPClientError, IncompleteReadError, ResponseStreamingError
+
+        data, etag, failures = bytearray(), None, 0
+        with self.asking(name) as client:
+            while True:
+                start, end = offset + len(data), "" if size is None else offset + size - 1
+                only = {} if start == 0 and size is None else {"Range": f"bytes={start}-{end}"}
+                if data and etag:
+                    only["IfMatch"] = etag
+                answer = client.get_object(Bucket=self.bucket, Key=self.key(name), **only)
+                etag, before = answer.get("ETag"), len(data)
                 try:
-                    data: bytes = answer["Body"].read()
-                    return data
-                except (HTTPClientError, IncompleteReadError):
-                    if not left:
+                    for chunk in answer["Body"].iter_chunks(_CHUNK):
+                        data += chunk
+                    return bytes(data)
+                except (HTTPClientError, IncompleteReadError, ResponseStreamingError):
+                    failures = 0 if len(data) > before else failures + 1
+                    if failures == _ATTEMPTS:
                         raise
-        except ClientError as error:
-            raise self._answered(name, error.response) from None
-        except BotoCoreError as error:
-            raise self._unanswered(name, error) from None
-        raise AssertionError("the last attempt returns or raises")
+                    if size is not None and len(data) >= size:
+                        return bytes(data)
+                    time.sleep(random.uniform(0, _PAUSE * 2**failures))
 
-    def _client(self) -> Any:
+    @contextmanager
+    def asking(self, name: str, doing: Doing = "give") -> Iterator[Any]:
+        """Give the client; what the server answers instead is told in words."""
+        client = self.client()
+        with in_words(self.root, name, plain_endpoint(client.meta.endpoint_url), doing):
+            yield client
+
+    def client(self) -> Any:
         """Return this process's client: connections that a parent opened must not be shared with it."""
         with self._lock:
             process = os.getpid()
@@ -83,35 +98,6 @@ class S3Files:
                 self._clients = {process: new_client(self._session, self.root)}
             return self._clients[process]
 
-    def _place(self, name: str) -> str:
-        return f"{self.root}/{name}"
-
-    def _answered(self, name: str, response: Any) -> OSError:
-        code, status = response["Error"].get("Code", ""), response["ResponseMetadata"].get("HTTPStatusCode", 0)
-        place = self._place(name)
-        if code == "NoSuchBucket":
-            return NoSuchRootError(f"s3://{self.bucket}: no such bucket at {self._endpoint()}")
-        if status == 404:
-            return FileNotFoundError(f"{place}: no such object; was the store copied only in part?")
-        if status == 416:
-            return OSError(f"{place}: ends before the range that was asked for; it was cut off or replaced")
-        if status == 403 or code in _REFUSALS:
-            why = f"{code}: {_REFUSALS[code]}" if code in _REFUSALS else code
-            return PermissionError(f"{place}: {self._endpoint()} refuses to give it ({why}); check {CREDENTIALS}")
-        if status >= 500:
-            return ConnectionError(f"{place}: {self._endpoint()} fails to give it ({status} {code}); try again later")
-        return OSError(f"{place}: {self._endpoint()} does not give it ({status} {code})")
-
-    def _unanswered(self, name: str, error: Exception) -> OSError:
-        from botocore.exceptions import CredentialRetrievalError, NoCredentialsError, PartialCredentialsError
-
-        if isinstance(error, NoCredentialsError | PartialCredentialsError | CredentialRetrievalError):
-            return PermissionError(f"{self.root}: no credentials for S3 were found; set {CREDENTIALS}")
-        return ConnectionError(
-            f"{self._place(name)}: no answer from {self._endpoint()} ({type(error).__name__}); "
-            "is the server up, and AWS_ENDPOINT_URL right?"
-        )
-
-    def _endpoint(self) -> str:
-        parts = urlsplit(self._client().meta.endpoint_url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    def key(self, name: str) -> str:
+        """Return the key of an object in its bucket."""
+        return f"{self.prefix}/{name}".lstrip("/")

@@ -48,15 +48,23 @@ def new_session(root: str) -> Any:
 
 
 def new_client(session: Any, root: str) -> Any:
-    """Return a client of a session; it is safe to use from many threads, and not beyond a fork."""
+    """Return a client of a session; it is safe to use from many threads, and not beyond a fork.
+
+    Requests that fail are sent again after a pause drawn at random (botocore's `standard` mode), unless AWS_RETRY_MODE
+    or AWS_MAX_ATTEMPTS say otherwise. What is sent is signed together with its sha256, links are signed with v4.
+    """
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
     config = Config(
-        retries={"mode": "standard", "max_attempts": 5},
+        retries={
+            "mode": os.environ.get("AWS_RETRY_MODE", "standard"),
+            "total_max_attempts": int(os.environ.get("AWS_MAX_ATTEMPTS", "6")),
+        },
         max_pool_connections=CONNECTIONS,
         connect_timeout=10,
         read_timeout=60,
+        signature_version="s3v4",
     )
     try:
         return session.client("s3", config=config)

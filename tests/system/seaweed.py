@@ -20,11 +20,15 @@ GRPC = 10_000
 
 KEY, SECRET = "AKIATRIPTYCHOWNER", "owners-secret-that-no-message-may-show"
 STRANGER, STRANGER_SECRET = "AKIATRIPTYCHSTRANGER", "strangers-secret-that-no-message-may-show"
+READER, READER_SECRET = "AKIATRIPTYCHREADER", "readers-secret-that-no-message-may-show"
 
 
 @dataclass(frozen=True)
 class Seaweed:
-    """A running server with two users: one may do everything, the stranger may read the bucket `elsewhere` only."""
+    """A running server with three users.
+
+    The owner may do everything, the reader may read and list, the stranger may do so in the bucket `elsewhere` only.
+    """
 
     port: int
     process: subprocess.Popen[bytes]
@@ -70,11 +74,14 @@ class Seaweed:
 
 
 @contextmanager
-def running_seaweed(folder: Path) -> Iterator[Seaweed]:
-    """Run a server until the block ends. Raises RuntimeError with its log where it does not come up."""
+def running_seaweed(folder: Path, *, volumes: int = 50, volume_mb: int = 1024) -> Iterator[Seaweed]:
+    """Run a server until the block ends, with room for so many volumes of so many megabytes.
+
+    Raises RuntimeError with its log where it does not come up.
+    """
     master, volume, filer, s3 = free_ports(4)
     config = folder / "s3.json"
-    config.write_text(json.dumps({"identities": [_owner(), _stranger()]}))
+    config.write_text(json.dumps({"identities": _users()}))
     log = folder / "weed.log"
     command = [
         str(Path(sys.executable).with_name("weed")),
@@ -82,7 +89,7 @@ def running_seaweed(folder: Path) -> Iterator[Seaweed]:
         *(f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={s3}"),
         *("-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={config}"),
         *(f"-filer.localSocket={folder}/filer.sock", f"-s3.localSocket={folder}/s3.sock"),
-        *("-master.volumeSizeLimitMB=1024", "-volume.max=50"),
+        *(f"-master.volumeSizeLimitMB={volume_mb}", f"-volume.max={volumes}"),
     ]
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -127,11 +134,13 @@ def _wait(server: Seaweed, log: Path, seconds: float = 60) -> None:
     raise RuntimeError(f"SeaweedFS did not come up:\n{log.read_text(errors='replace')[-2000:]}")
 
 
-def _owner() -> dict[str, Any]:
-    actions = ["Admin", "Read", "List", "Tagging", "Write"]
-    return {"name": "owner", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": actions}
-
-
-def _stranger() -> dict[str, Any]:
-    keys = {"accessKey": STRANGER, "secretKey": STRANGER_SECRET}
-    return {"name": "stranger", "credentials": [keys], "actions": ["Read:elsewhere", "List:elsewhere"]}
+def _users() -> list[dict[str, Any]]:
+    may: list[tuple[str, str, str, list[str]]] = [
+        ("owner", KEY, SECRET, ["Admin", "Read", "List", "Tagging", "Write"]),
+        ("reader", READER, READER_SECRET, ["Read", "List"]),
+        ("stranger", STRANGER, STRANGER_SECRET, ["Read:elsewhere", "List:elsewhere"]),
+    ]
+    return [
+        {"name": name, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": actions}
+        for name, key, secret, actions in may
+    ]
