@@ -1,0 +1,1 @@
+"""Export: a store's accepted triplets in forms that others read, with Croissant metadata and attributions."""
