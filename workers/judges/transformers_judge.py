@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from manifests.identities import digest_of, digest_of_unchanged_file
+from workers.batching import Batches, Spoilt
 from workers.judges.base import UNPARSABLE, Answer, Judge, JudgeRequest, Try, read_try
 from workers.judges.pictures import LABELS, pictures
 from workers.judges.prompt import read_prompt
@@ -28,6 +29,7 @@ class TransformersJudge(Judge):
         self.title = Path(settings.model).name
         self.prompt = read_prompt(settings.prompt)
         self._device = device
+        self._batches = Batches(self.title, settings.batch)
 
     @cached_property
     def digest(self) -> str:
@@ -38,12 +40,11 @@ class TransformersJudge(Judge):
 
     def judge(self, requests: Sequence[JudgeRequest]) -> list[Answer]:
         """Return an answer for each request; those that could not be read are asked about once more."""
-        answers: list[Answer] = []
-        for start in range(0, len(requests), self.settings.batch):
-            answers += self._judge(requests[start : start + self.settings.batch])
-        return answers
+        made = self._batches.run(requests, self._judge)
+        return [each if isinstance(each, Answer) else _spoilt(each) for each in made]
 
     def _judge(self, requests: Sequence[JudgeRequest]) -> list[Answer]:
+        """Return the answers to one batch."""
         begun = time.monotonic()
         shown = [pictures(request, self.settings.image_side) for request in requests]
         talks = [self._talk() for _ in requests]
@@ -130,3 +131,7 @@ def _answered(tries: Sequence[Try], read: int, written: int, seconds: float) -> 
     failure = None if last.verdict else UNPARSABLE
     texts = tuple(each.text for each in tries)
     return Answer(last.verdict, texts, failure, last.fault, read, written, len(tries), seconds)
+
+
+def _spoilt(spoilt: Spoilt) -> Answer:
+    return Answer(None, failure=f"judge_failed:{spoilt.reason}", detail=spoilt.detail)

@@ -59,5 +59,27 @@ def test_a_model_of_pickled_weights_alone_is_refused(tmp_path: Path) -> None:
     other = save_small_vlm(tmp_path)
     (other / "model.safetensors").unlink()
     torch.save({}, other / "pytorch_model.bin")
-    with pytest.raises(OSError, match="safetensors"):
-        judge(other).judge([request(0)])
+    (answer,) = judge(other).judge([request(0)])
+    assert (answer.verdict, answer.texts) == (None, ())
+    assert (answer.failure or "").startswith("judge_failed:")
+    assert "safetensors" in (answer.detail or "")
+
+
+def test_too_little_memory_makes_batches_smaller_and_loses_no_answer(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    own = judge(folder, batch=4)
+    generate, sizes = own._generate, []
+
+    def hungry(talks: list[object], shown: list[object]) -> object:
+        sizes.append(len(talks))
+        if len(talks) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return generate(talks, shown)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(own, "_generate", hungry)
+    answers = own.judge([request(seed) for seed in range(3)])
+    assert [answer.failure for answer in answers] == ["judge_unparsable"] * 3
+    assert max(sizes[1:]) <= 2
