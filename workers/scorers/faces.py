@@ -14,6 +14,7 @@ _OVERLAP = 0.3
 _MOST = 5000
 _LEAST_SIDE = 24
 _SCALE_STEP = 1.2
+_NEIGHBOURS = 8
 
 
 class FaceDetector(Protocol):
@@ -57,7 +58,11 @@ class Yunet:
 
 
 class Cascade:
-    """The frontal-face cascade that scikit-image ships (Liao et al. 2007). Raises ImportError without it."""
+    """The frontal-face cascade that scikit-image ships (Liao et al. 2007).
+
+    It needs no weights, and is crude beside YuNet: it misses faces that are turned, and sees some where there are none.
+    Raises ImportError without scikit-image.
+    """
 
     def __init__(self) -> None:
         try:
@@ -68,16 +73,18 @@ class Cascade:
         self._detector: Any = Detector(data.lbp_frontal_face_cascade_filename())
 
     def count(self, pixels: Pixels) -> int:
-        """Return how many faces there are, of 24 pixels and more."""
+        """Return how many faces there are, of a twelfth of the shorter side (24 pixels at least) and more."""
         side = min(pixels.shape[:2])
         if side < _LEAST_SIDE:
             return 0
+        least = max(_LEAST_SIDE, side // 12)
         found = self._detector.detect_multi_scale(
             img=np.ascontiguousarray(pixels),
             scale_factor=_SCALE_STEP,
             step_ratio=1,
-            min_size=(_LEAST_SIDE, _LEAST_SIDE),
+            min_size=(least, least),
             max_size=(side, side),
+            min_neighbor_number=_NEIGHBOURS,
         )
         return len(found)
 

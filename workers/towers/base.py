@@ -106,7 +106,7 @@ class TorchTower(Tower):
             self._batch = max(1, self._batch // 2)
             logger.warning("%s: out of memory, from now on %d images a batch", type(self).__name__, self._batch)
             _tidy()
-        halves = (inputs[start : start + self._batch] for start in range(0, len(inputs), self._batch))
+        halves = inputs.chunk(-(-len(inputs) // self._batch))
         return [part for half in halves for part in self._encode_fitting(half)]
 
     def _encode_filled(self, inputs: Tensor) -> tuple[Vectors, ...]:
@@ -124,11 +124,11 @@ class TorchTower(Tower):
 
     def _prepared(self, images: Sequence[Pixels]) -> Iterator[Tensor]:
         """Yield one batch of inputs after the other, `threads` of them being prepared ahead."""
-        starts = range(0, len(images), self._batch)
+        step = self._batch
         waiting: deque[Future[Tensor]] = deque()
         with ThreadPoolExecutor(self._threads, thread_name_prefix="prepare") as pool:
-            for start in starts:
-                waiting.append(pool.submit(self.prepare, images[start : start + self._batch]))
+            for start in range(0, len(images), step):
+                waiting.append(pool.submit(self.prepare, images[start : start + step]))
                 if len(waiting) > self._threads:
                     yield waiting.popleft().result()
             while waiting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,7 +29,9 @@ class SscdTower(TorchTower):
         )
         self._side = settings.side
         try:
-            loaded = torch.jit.load(str(settings.weights), map_location=device)  # type: ignore[no-untyped-call]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # the release is TorchScript, which torch is leaving
+                loaded = torch.jit.load(str(settings.weights), map_location=device)  # type: ignore[no-untyped-call]
         except RuntimeError as error:
             cause = (str(error).strip().splitlines() or ["it cannot be read"])[0]
             raise TowerError(

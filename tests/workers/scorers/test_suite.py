@@ -12,9 +12,9 @@ from workers.scorers.base import Pixels, Scorer, Trio, Vector, View
 from workers.scorers.copy_paste import CopyPaste
 from workers.scorers.layout_distance import LayoutDistance
 from workers.scorers.palette_leak import PaletteLeak
-from workers.scorers.style_similarity_csls import StyleSimilarityCsls
 from workers.scorers.references import References
 from workers.scorers.settings import ScorerSettings
+from workers.scorers.style_similarity_csls import StyleSimilarityCsls
 from workers.scorers.suite import measure, suite
 
 
