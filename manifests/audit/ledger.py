@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,7 +128,37 @@ class Ledger:
 
     def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """Return what a SELECT gives, as an Arrow table."""
-        return self.connection.sql(sql, params=dict(parameters or {})).to_arrow_table()
+        with self._readable():
+            return self.connection.sql(sql, params=dict(parameters or {})).to_arrow_table()
+
+    def batches(self, sql: str, rows: int) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield what a SELECT gives in parts of so many rows; it may hold no times.
+
+        Nothing else is to be asked before the last part has come: temporary tables belong to one connection.
+        """
+        with self._readable():
+            result = self.connection.execute(sql)
+            while part := result.fetchmany(rows):
+                yield part
+
+    def run(self, sql: str) -> None:
+        """Run a statement on the ledger's own connection, e.g. to make a temporary table; the store is not changed."""
+        with self._readable():
+            self.connection.execute(sql)
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        import duckdb
+
+        try:
+            yield
+        except duckdb.IOException as error:
+            text = str(error).splitlines()[0]
+            raise AuditError(
+                f"{self.root}: a file of its tables cannot be read; were files vacuumed, or copied only in part? {text}"
+            ) from None
+        except duckdb.OutOfMemoryException:
+            raise AuditError(f"{self.root}: needs more than {self._memory} of memory, and disk to go on with") from None
 
     def _table(self, name: str) -> TableAt:
         found = self._find(name)

@@ -66,24 +66,26 @@ class TableAt:
         local = self._files.local_path(name)
         return str(local) if local is not None else f"triptych://{name}"
 
-    def select(self, files: Sequence[DataFile] | None = None) -> str:
-        """Return a SELECT of all columns over the version, or over some of its files."""
+    def select(self, files: Sequence[DataFile] | None = None, *, with_file: bool = False) -> str:
+        """Return a SELECT of all columns over the version, or over some of its files; `filename` too if wished."""
         chosen = self.files if files is None else list(files)
         if not chosen:
             nulls = ", ".join(f'NULL::{_sql_type(field.type)} AS "{field.name}"' for field in self.schema)
-            return f"SELECT {nulls} WHERE false"
+            name = ", '' AS filename" if with_file else ""
+            return f"SELECT {nulls}{name} WHERE false"
         groups: dict[tuple[str, ...], list[DataFile]] = {}
         for file, columns in zip(chosen, self._columns(chosen), strict=True):
             groups.setdefault(columns, []).append(file)
-        return " UNION ALL ".join(self._select_alike(group, columns) for columns, group in groups.items())
+        name = ", filename" if with_file else ""
+        return " UNION ALL ".join(self._select_alike(group, columns, name) for columns, group in groups.items())
 
-    def _select_alike(self, files: Sequence[DataFile], columns: Sequence[str]) -> str:
+    def _select_alike(self, files: Sequence[DataFile], columns: Sequence[str], more: str) -> str:
         listed = ", ".join(
             f'"{field.name}"' if field.name in columns else f'NULL::{_sql_type(field.type)} AS "{field.name}"'
             for field in self.schema
         )
         places = ", ".join(f"'{_escaped(self.place(file))}'" for file in files)
-        return f"SELECT {listed} FROM read_parquet([{places}])"
+        return f"SELECT {listed}{more} FROM read_parquet([{places}])"
 
     def _columns(self, files: Sequence[DataFile]) -> list[tuple[str, ...]]:
         """Return the columns of each file, out of its footer or what is kept of it."""

@@ -11,6 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+_WIDE = 220
+"""Columns of output that goes into a file or a pipe."""
+
 
 def echo_json(value: Any) -> None:
     """Print a value as JSON; dataclasses become objects, times and digests text."""
@@ -28,7 +31,12 @@ def echo_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) -
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
-    Console(soft_wrap=False, highlight=False, markup=False).print(table)
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = _WIDE
+    with console.capture() as captured:
+        console.print(table)
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _cell(value: Any) -> str:

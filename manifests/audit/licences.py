@@ -1,0 +1,176 @@
+"""Which licences a data set stands under, what they ask for, and whether a policy lets it be passed on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from manifests.audit.ledger import Ledger
+from manifests.licence_policy import UNKNOWN, LicencePolicy
+from manifests.licences import licence
+from manifests.records import ROLES
+
+
+@dataclass(frozen=True)
+class Share:
+    """How much of the accepted triplets a licence covers, and what it asks for."""
+
+    licence: str
+    title: str
+    triplets: int
+    share: float
+    images: int
+    attribution: bool
+    share_alike: bool
+    url: str
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Where a licence was stated: of which images, by which package or source, as recorded at ingest."""
+
+    licence: str
+    author: str
+    package: str
+    source: str
+    url: str
+    images: int
+    first_recorded: str
+    last_recorded: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Accepted triplets that a policy does not let pass, for one reason."""
+
+    reason: str
+    triplets: int
+
+
+@dataclass(frozen=True)
+class Licences:
+    """What a store says of licences at one version."""
+
+    root: str
+    version: int
+    accepted: int
+    images: int
+    shares: Sequence[Share]
+    statements: Sequence[Statement]
+    conflicts: Sequence[dict[str, Any]]
+    """Files of one locator that were recorded under more than one licence: it was changed at the source."""
+
+    main: int
+    separate: int
+    refused: int
+    refusals: Sequence[Refusal]
+    findings: Sequence[str]
+
+
+def licences(ledger: Ledger, policy: LicencePolicy | None = None) -> Licences:
+    """Return the licences of the accepted triplets and of their images, and what a policy makes of them.
+
+    Without a policy, images of which no licence is stated are findings, and nothing else is.
+    """
+    sets = ledger.rows(
+        f"SELECT licences, count(*) AS n FROM ({ledger.triplets.select()}) WHERE accepted GROUP BY licences"
+    )
+    accepted = sum(row["n"] for row in sets)
+    statements, conflicts = _statements(ledger)
+    images: Counter[str] = Counter()
+    for statement in statements:
+        images[statement.licence] += statement.images
+    findings = [f"{_named(one)} was recorded under {', '.join(one['licences'])}" for one in conflicts]
+    rule = policy or LicencePolicy()
+    main = separate = 0
+    refusals: Counter[str] = Counter()
+    for row in sets:
+        verdict = rule.verdict(row["licences"] or ())
+        main += row["n"] if verdict.part == "main" else 0
+        separate += row["n"] if verdict.part == "share-alike" else 0
+        for reason in dict.fromkeys(verdict.reasons):
+            refusals[reason] += row["n"]
+    findings += [f"{reason}: {count:,} accepted triplets" for reason, count in refusals.most_common()]
+    return Licences(
+        root=ledger.root,
+        version=ledger.version,
+        accepted=accepted,
+        images=sum(images.values()),
+        shares=_shares(sets, images, accepted),
+        statements=statements,
+        conflicts=conflicts,
+        main=main,
+        separate=separate,
+        refused=accepted - main - separate,
+        refusals=[Refusal(reason, count) for reason, count in refusals.most_common()],
+        findings=findings,
+    )
+
+
+def use_images(ledger: Ledger) -> None:
+    """Put the keys of all images of accepted triplets into the temporary table `used`, if it is not there yet.
+
+    A key is the first 64 bits of a `ref_id`, which is a hash: numbers take a fraction of the time and memory of text.
+    """
+    refs = ", ".join(f"{role}_ref" for role in ROLES)
+    ledger.run(
+        "CREATE TEMP TABLE IF NOT EXISTS used AS SELECT DISTINCT unnest(["
+        + ", ".join(key_of(f"{role}_ref") for role in ROLES)
+        + f"]) AS key FROM (SELECT {refs} FROM ({ledger.triplets.select()}) WHERE accepted)"
+    )
+
+
+def key_of(column: str) -> str:
+    """Return SQL for the first 64 bits of an id."""
+    return f"('0x' || substr({column}, 1, 16))::UBIGINT"
+
+
+def _statements(ledger: Ledger) -> tuple[list[Statement], list[dict[str, Any]]]:
+    use_images(ledger)
+    recorded = {ledger.assets.place(file): file.milliseconds for file in ledger.assets.files}
+    stated = (
+        "coalesce(licence, 'unknown') AS licence, coalesce(author, '') AS author, coalesce(package, '') AS package, "
+        "source, coalesce(attribution_url, '') AS url"
+    )
+    used = f"SELECT * FROM ({ledger.assets.select(with_file=True)}) WHERE {key_of('ref_id')} IN (FROM used)"
+    rows = ledger.rows(
+        f"SELECT {stated}, count(*) AS images, list(DISTINCT filename) AS files FROM ({used}) GROUP BY 1, 2, 3, 4, 5 "
+        "ORDER BY images DESC, licence, package, author"
+    )
+    statements = []
+    for row in rows:
+        times = [recorded[name] for name in row.pop("files")]
+        statements.append(Statement(**row, first_recorded=_time(min(times)), last_recorded=_time(max(times))))
+    conflicts = ledger.rows(
+        "SELECT source, locator, list_sort(list(DISTINCT coalesce(licence, 'unknown'))) AS licences, "
+        "list_sort(list(DISTINCT package)) AS packages "
+        f"FROM ({used}) WHERE source <> 'generated' GROUP BY source, locator HAVING count(DISTINCT licence) > 1 "
+        "ORDER BY source, locator LIMIT 100"
+    )
+    return statements, conflicts
+
+
+def _shares(sets: Sequence[dict[str, Any]], images: Counter[str], accepted: int) -> list[Share]:
+    triplets: Counter[str] = Counter()
+    for row in sets:
+        for spdx in row["licences"] or [UNKNOWN]:
+            triplets[spdx] += row["n"]
+    shares = []
+    for spdx, count in triplets.most_common():
+        facts = licence(None if spdx == UNKNOWN else spdx)
+        shown = images[spdx]
+        asked = (facts.attribution, facts.share_alike, facts.url)
+        shares.append(Share(spdx, facts.title, count, round(count / accepted, 6), shown, *asked))
+    return shares
+
+
+def _named(one: dict[str, Any]) -> str:
+    return f"{one['source']}:{one['locator']} ({', '.join(one['packages'])})"
+
+
+def _time(milliseconds: int) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
