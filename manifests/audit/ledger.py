@@ -234,6 +234,7 @@ def connect(
         "temp_directory": str(scratch) if scratch is not None else "",
         "preserve_insertion_order": False,
         "python_enable_replacements": False,
+        "enable_progress_bar": False,
         "TimeZone": "UTC",
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,

@@ -1,0 +1,120 @@
+"""Clusters of images that look alike, by perceptual hash: exact, and without comparing all pairs."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+Bits = NDArray[np.uint8]
+Places = NDArray[np.int64]
+
+MOST_IN_BUCKET = 256
+"""How far apart in a bucket two hashes are still compared; a bucket of more is a flat image's, and is said."""
+
+_THREADS = 2
+_ONES = np.array([value.bit_count() for value in range(256)], np.uint8)
+
+
+class Clusters:
+    """Groups of hashes that are linked by distances within the limit; `members` holds places in the list given."""
+
+    def __init__(self, members: list[Places], full_buckets: int) -> None:
+        self.members = members
+        self.full_buckets = full_buckets
+
+
+def clusters(packed: Bits, *, max_distance: int) -> Clusters:
+    """Return groups of two or more hashes `[hashes, bytes]` that differ in few bits, largest first.
+
+    With `max_distance + 1` bands, two hashes within the distance agree on one band at least (Norouzi, Punjani and Fleet
+    2012, section 3), so only hashes that share a band are compared. Equal hashes are joined first.
+    """
+    if len(packed) < 2:
+        return Clusters([], 0)
+    unique, inverse = np.unique(_rows(packed), return_inverse=True)
+    inverse = inverse.reshape(-1)
+    distinct = unique.view(np.uint8).reshape(len(unique), packed.shape[1])
+    links, full = _links(distinct, max_distance)
+    labels = _components(len(unique), links)[inverse]
+    order = np.argsort(labels, kind="stable")
+    starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+    groups = [group for group in np.split(order, starts[1:]) if group.size > 1]
+    return Clusters(sorted(groups, key=lambda group: (-group.size, int(group[0]))), full)
+
+
+def packed_of(column: pa.ChunkedArray) -> Bits:
+    """Return hashes `[hashes, bytes]` of a column of hexadecimal text.
+
+    Raises ValueError where it is not hexadecimal, or not all of one length.
+    """
+    if not len(column):
+        return np.zeros((0, 1), np.uint8)
+    text = pa.concat_arrays(column.chunks).cast(pa.large_string())
+    ends = np.frombuffer(text.buffers()[1], np.int64)[text.offset : text.offset + len(text) + 1]
+    if np.unique(np.diff(ends)).size > 1:
+        raise ValueError("perceptual hashes are of several lengths")
+    raw = np.frombuffer(binascii.unhexlify(memoryview(text.buffers()[2])[ends[0] : ends[-1]]), np.uint8)
+    return raw.reshape(len(text), -1)
+
+
+def _rows(packed: Bits) -> NDArray[np.void]:
+    return np.ascontiguousarray(packed).view(np.dtype((np.void, packed.shape[1]))).reshape(-1)
+
+
+def _links(packed: Bits, max_distance: int) -> tuple[Places, int]:
+    bands = min(max_distance + 1, packed.shape[1] * 8)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = list(pool.map(lambda band: _in_band(packed, band, bands, max_distance), range(bands)))
+    pairs = [pair for links, _ in found for pair in links]
+    joined = np.concatenate(pairs) if pairs else np.zeros((0, 2), np.int64)
+    return joined, sum(full for _, full in found)
+
+
+def _in_band(packed: Bits, band: int, bands: int, max_distance: int) -> tuple[list[Places], int]:
+    keys = _keys(packed, band, bands)
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    links: list[Places] = []
+    alike = np.arange(len(keys) - 1)
+    for step in range(1, MOST_IN_BUCKET + 1):
+        alike = alike[alike + step < len(keys)]
+        alike = alike[keys[alike] == keys[alike + step]]
+        if not alike.size:
+            return links, 0
+        links += _near(packed, order[alike], order[alike + step], max_distance)
+    return links, int(np.unique(keys[alike]).size)
+
+
+def _near(packed: Bits, left: Places, right: Places, max_distance: int) -> Iterator[Places]:
+    for start in range(0, len(left), 1 << 18):
+        a, b = left[start : start + (1 << 18)], right[start : start + (1 << 18)]
+        apart = _ONES[packed[a] ^ packed[b]].sum(axis=1)
+        near = apart <= max_distance
+        if near.any():
+            yield np.stack([a[near], b[near]], axis=1)
+
+
+def _keys(packed: Bits, band: int, bands: int) -> NDArray[np.uint64]:
+    """Return the bits of a band as a number; of a band of more than 64 bits, the first 64, which only adds work."""
+    first, last = (packed.shape[1] * 8 * edge // bands for edge in (band, band + 1))
+    last = min(last, first + 64)
+    keys = np.zeros(len(packed), np.uint64)
+    for place in range(first // 8, (last - 1) // 8 + 1):
+        low, high = max(first, place * 8) - place * 8, min(last, place * 8 + 8) - place * 8
+        bits = (packed[:, place] >> (8 - high)) & ((1 << (high - low)) - 1)
+        keys = (keys << np.uint64(high - low)) | bits
+    return keys
+
+
+def _components(count: int, links: Places) -> Places:
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(links), np.int8), (links[:, 0], links[:, 1])), shape=(count, count))
+    labels: Places = connected_components(graph, directed=False)[1]
+    return labels.astype(np.int64)
