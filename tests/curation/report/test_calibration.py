@@ -30,6 +30,8 @@ def rows(count: int = 4000) -> list[dict[str, Any]]:
         bad = bool(rng.random() < 0.33)
         scores = {column: float(rng.normal()) for column in EMBEDDED}
         scores["style_leak"] = float(rng.normal(0.7 if bad else 0.1, 0.12))
+        if number % 2:
+            scores["text_alignment"] = float(rng.normal(0.2 if bad else 0.3, 0.05))
         truth = "style_shows_subject" if bad else "good"
         made.append(triplet_row(f"{number}", subject=subject, split=split_of(subject), truth=truth, **scores))
     return made
@@ -53,6 +55,11 @@ def test_the_policy_holds_on_subjects_it_was_not_fitted_on(store: Store, tmp_pat
     assert outcome.heldout.recall > 0.9
     assert outcome.aucs["style_leak"] > 0.97
     assert set(outcome.caught) == {"style_shows_subject"}
+    assert 0.8 < outcome.aucs["text_alignment"] < 0.99
+    assert set(outcome.cuts) == {name for name, area in outcome.aucs.items() if not np.isnan(area)}
+    assert outcome.cuts["style_leak"].precision > 0.9
+    assert outcome.cuts["style_leak"].threshold == pytest.approx(0.4, abs=0.1)
+    assert "nsfw" not in outcome.aucs
     assert read_policy(outcome.path) == outcome.policy
     assert [rule.column for rule in outcome.policy.rules] == ["style_leak"]
     assert outcome.path.read_text().startswith("# Learnt by")
