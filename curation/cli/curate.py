@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from curation.cli.failure import fail
+from curation.cli.simulate import simulate
 from curation.cli.stores import existing_store
 
 if TYPE_CHECKING:
@@ -175,6 +176,9 @@ def report(store: StorePath) -> None:
     from curation.report.build import write_report
 
     typer.echo(write_report(existing_store(store)))
+
+
+app.command()(simulate)
 
 
 class _reported:  # noqa: N801 - reads as a word in `with _reported():`
