@@ -15,13 +15,15 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import yaml
 
+from manifests.audit.attribution import attribution
 from manifests.audit.ledger import AuditError, Ledger
-from manifests.export.card import attributions, card
+from manifests.export.card import card
 from manifests.export.croissant import About, croissant
 from manifests.export.images import read_images
 from manifests.export.marks import marked, source_type
 from manifests.export.parquet import schema_with_images, write_parquet
 from manifests.export.selection import Selection
+from manifests.licence_policy import LicencePolicy, Part
 from manifests.records import ROLES
 
 Form = Literal["parquet", "csv", "table"]
@@ -48,6 +50,10 @@ class Exported:
     bytes: int
     version: int
     head: str
+    refused: Mapping[str, int]
+    """Triplets that the licence policy kept out, by reason; one may have several."""
+    apart: int
+    """Triplets that the licence policy puts into the other part."""
 
 
 def export(
@@ -58,22 +64,35 @@ def export(
     where: str | None = None,
     name: str | None = None,
     mark: bool = False,
+    licences: LicencePolicy | None = None,
+    licence_part: Part = "main",
     progress: Progress = lambda _done, _all: None,
 ) -> Exported:
     """Write accepted triplets of a store's version into a folder, with card, attributions and Croissant metadata.
 
     The folder is `<out>.part` until it is whole; the same call goes on with one that was cut off. `mark` puts IPTC's
     digital source type into images that were drawn or painted, which changes their bytes and none of their pixels.
+    A licence policy keeps out what it refuses, and what belongs into the other part; both are counted.
     Raises AuditError where `out` exists, or a part of another export lies in its place.
     """
     if out.exists():
         raise AuditError(f"{out} exists already; name another folder, or remove it")
-    selection = Selection(ledger, where)
+    selection = Selection(ledger, where, licences, licence_part)
     if not len(selection):
-        raise AuditError("no accepted triplet is left to export; check --where")
+        kept_out = "".join(f"; {reason}: {count:,}" for reason, count in selection.refused.items())
+        raise AuditError(f"no accepted triplet is left to export; check --where and --licences{kept_out}")
     name = name or Path(ledger.root).name or "triplets"
     head = ledger.commits[-1].digest if ledger.commits else ""
-    plan = {"root": ledger.root, "version": ledger.version, "head": head, "where": where, "form": form, "mark": mark}
+    policy = None if licences is None else [licences.model_dump(mode="json"), licence_part]
+    plan: dict[str, Any] = {
+        "root": ledger.root,
+        "licence_policy": policy,
+        "version": ledger.version,
+        "head": head,
+        "where": where,
+        "form": form,
+        "mark": mark,
+    }
     part = _started(out, plan)
     files, splits = _write_data(ledger, selection, part, form=form, mark=mark, progress=progress)
     columns = selection.without_images().schema
@@ -83,16 +102,17 @@ def export(
     (part / "croissant.json").write_text(json.dumps(metadata, indent=1, ensure_ascii=False))
     origin = {"store version": ledger.version, "head of the chain of commits": head, "filter": where or "all accepted"}
     (part / "README.md").write_text(card(selection, name=name, about=origin, files=splits))
-    (part / "ATTRIBUTION.md").write_text(attributions(selection.without_images().to_pylist()))
+    (part / "ATTRIBUTION.md").write_text("".join(attribution(ledger)))
     listed = [{"file": str(path.relative_to(part)), "rows": rows, **_facts(path)} for path, rows in files]
     if sum(each["rows"] for each in listed) != len(selection):
         raise AuditError("the files do not hold as many rows as were selected; remove the part and start again")
-    receipt = {**plan, "rows": len(selection), "files": listed, "written": datetime.now(UTC).isoformat()}
+    kept_out = {"refused": selection.refused, "in_the_other_part": selection.apart}
+    receipt = {**plan, **kept_out, "rows": len(selection), "files": listed, "written": datetime.now(UTC).isoformat()}
     (part / _RECEIPT).write_text(json.dumps(receipt, indent=1))
     (part / _PLAN).unlink()
     part.replace(out)
     size = sum(each["bytes"] for each in listed)
-    return Exported(out, len(selection), len(listed), size, ledger.version, head)
+    return Exported(out, len(selection), len(listed), size, ledger.version, head, selection.refused, selection.apart)
 
 
 def _started(out: Path, plan: Mapping[str, Any]) -> Path:

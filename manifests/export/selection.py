@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.audit.ledger import AuditError, Ledger
+from manifests.licence_policy import LicencePolicy, Part, Verdict
 from manifests.records import JUDGED, ROLES, SCORES
 
 TEXT: tuple[str, ...] = (
@@ -30,17 +32,29 @@ STYLE_NAME = "style_name"
 LINEAGE: tuple[str, ...] = ("source", "locator", "treatment", "package", "licence", "author", "attribution_url")
 """What is said of each image, as `<role>_<name>`."""
 
-_HIDDEN = ("shard", "offset")
+_HIDDEN = ("shard", "offset", "licences")
 
 
 class Selection:
     """The rows of an export, in the order in which they lie: by split, shard and offset."""
 
-    def __init__(self, ledger: Ledger, where: str | None = None) -> None:
-        """Select accepted triplets; `where` is SQL over `triplets`. Raises AuditError where it cannot be read."""
+    refused: dict[str, int]
+    """Triplets that the licence policy keeps out, by reason."""
+    apart: int
+    """Triplets that the licence policy puts into the other part."""
+
+    def __init__(
+        self, ledger: Ledger, where: str | None = None, policy: LicencePolicy | None = None, part: Part = "main"
+    ) -> None:
+        """Select accepted triplets; `where` is SQL over `triplets`. Raises AuditError where it cannot be read.
+
+        Only what a licence policy lets pass is selected, and of that what belongs to this part.
+        """
         self.ledger = ledger
         self.where = where
-        self._table = self._read()
+        self.refused, self.apart = {}, 0
+        table = self._read()
+        self._table = table if policy is None else self._passing(table, policy, part)
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -64,6 +78,18 @@ class Selection:
     def without_images(self) -> pa.Table:
         """Return all rows, as they are exported beside images."""
         return self._table.drop_columns(list(_HIDDEN))
+
+    def _passing(self, table: pa.Table, policy: LicencePolicy, part: Part) -> pa.Table:
+        verdicts: dict[tuple[str, ...], Verdict] = {}
+        refused: Counter[str] = Counter()
+        kept = []
+        for licences in table["licences"].to_pylist():
+            verdict = verdicts.setdefault(tuple(licences), policy.verdict(licences))
+            refused.update(verdict.reasons)
+            self.apart += verdict.part not in (None, part)
+            kept.append(verdict.part == part)
+        self.refused = dict(refused)
+        return table.filter(pa.array(kept, pa.bool_()))
 
     def _read(self) -> pa.Table:
         shown = [*TEXT, *(f"{role}_id" for role in ROLES), *SCORES, *JUDGED, "judge_layout", *_HIDDEN]

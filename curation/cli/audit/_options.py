@@ -13,6 +13,7 @@ from curation.cli.failure import fail
 
 if TYPE_CHECKING:
     from manifests.audit.ledger import Ledger
+    from manifests.licence_policy import LicencePolicy
 
 StorePath = Annotated[str, typer.Option("--store", metavar="DIR", help="The store: a folder, or s3://bucket/prefix.")]
 AtVersion = Annotated[
@@ -47,3 +48,15 @@ def write_file(path: Path, text: str) -> None:
         path.write_text(text)
     except OSError as error:
         raise fail(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def policy_in(path: Path | None) -> LicencePolicy | None:
+    """Read a licence policy where one is named; a faulty one ends the command in one line."""
+    if path is None:
+        return None
+    from manifests.licence_policy import LicencePolicyError, read_licence_policy
+
+    try:
+        return read_licence_policy(path)
+    except LicencePolicyError as error:
+        raise fail(str(error)) from None

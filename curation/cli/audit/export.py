@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from curation.cli.audit._options import AsJson, AtVersion, StorePath, ledger_of
+from curation.cli.audit._options import AsJson, AtVersion, StorePath, ledger_of, policy_in
 from curation.cli.audit._output import echo_json
 
 
@@ -28,6 +28,13 @@ def export(
     mark: Annotated[
         bool, typer.Option("--mark", help="Mark images that were drawn or painted (IPTC, as XMP).")
     ] = False,
+    licences: Annotated[
+        Path | None, typer.Option("--licences", metavar="FILE", help="Licence policy; what it refuses is kept out.")
+    ] = None,
+    part: Annotated[
+        Literal["main", "share-alike"],
+        typer.Option("--part", help="Which part, where the policy keeps share-alike licences separate."),
+    ] = "main",
     as_json: AsJson = False,
 ) -> None:
     """Export accepted triplets as a folder that `datasets` loads, with Croissant metadata, card and attributions.
@@ -38,6 +45,7 @@ def export(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    policy = policy_in(licences)
     columns = (TextColumn("exporting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with ledger_of(store, version) as ledger, Progress(*columns, console=Console(stderr=True)) as bars:
         from manifests.export.folder import export as write
@@ -50,12 +58,18 @@ def export(
             where=where,
             name=name,
             mark=mark,
+            licences=policy,
+            licence_part=part,
             progress=lambda count, of: bars.update(bar, completed=count, total=of, visible=True),
         )
     if as_json:
         echo_json({**asdict(done), "folder": str(done.folder)})
         return
     typer.echo(f"{done.rows:,} triplets of version {done.version} in {done.files} files, {done.bytes / 1e6:,.1f} MB")
+    for reason, count in done.refused.items():
+        typer.echo(f"  kept out   {count:,} triplets: {reason}")
+    if done.apart:
+        typer.echo(f"  apart      {done.apart:,} triplets belong into the other part; see --part")
     typer.echo(f"  load with  datasets.load_dataset({str(done.folder)!r})")
     typer.echo(f"  described  {done.folder / 'README.md'}, {done.folder / 'croissant.json'}")
     typer.echo(f"  credits    {done.folder / 'ATTRIBUTION.md'}")

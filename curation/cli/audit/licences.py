@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curation.cli.audit._options import FOUND, AsJson, AtVersion, StorePath, ledger_of, write_file
+from curation.cli.audit._options import FOUND, AsJson, AtVersion, StorePath, ledger_of, policy_in, write_file
 from curation.cli.audit._output import echo_json, echo_table
-from curation.cli.failure import fail
 
 if TYPE_CHECKING:
     from manifests.audit.licences import Licences
-    from manifests.licence_policy import LicencePolicy
 
 
 def licences(
@@ -36,7 +34,7 @@ def licences(
 
     Example: `triptych audit licences --store runs/demo --policy licences.yaml --attribution ATTRIBUTION.md`
     """
-    rules = _policy(policy)
+    rules = policy_in(policy)
     with ledger_of(store, version) as ledger:
         from manifests.audit.attribution import attribution as lines
         from manifests.audit.licences import licences as licences_of
@@ -50,17 +48,6 @@ def licences(
         _print(found)
     if found.findings:
         raise typer.Exit(FOUND)
-
-
-def _policy(path: Path | None) -> LicencePolicy | None:
-    if path is None:
-        return None
-    from manifests.licence_policy import LicencePolicyError, read_licence_policy
-
-    try:
-        return read_licence_policy(path)
-    except LicencePolicyError as error:
-        raise fail(str(error)) from None
 
 
 def _print(found: Licences) -> None:

@@ -16,6 +16,7 @@ from manifests.arrow_schema import arrow_schema, to_table
 from manifests.audit.ledger import AuditError, Ledger
 from manifests.export.folder import export
 from manifests.identities import asset_id, digest_of
+from manifests.licence_policy import LicencePolicy
 from manifests.records import ROLES, Asset, Triplet
 from manifests.shards import Sample, write_shard
 from manifests.store import Store
@@ -71,7 +72,13 @@ def store(tmp_path: Path) -> Store:
         for name, sample in zip(names, samples, strict=True):
             own = {f"{role}_id": asset_id(sample.images[role]) for role in ROLES}
             own |= {f"{role}_ref": f"{name}/{role}" for role in ROLES}
-            own |= {"accepted": True, "split": split, "shard": shard.name, "offset": shard.offsets[sample.key]}
+            own |= {
+                "licences": ["CC-BY-4.0", "MIT"],
+                "accepted": True,
+                "split": split,
+                "shard": shard.name,
+                "offset": shard.offsets[sample.key],
+            }
             rows.append(triplet_row(name, style_similarity=0.5, **own))
             assets += [_asset(name, role) for role in ROLES]
     rows.append(triplet_row("bad", reasons=["style_leak>0.5"]))
@@ -119,13 +126,22 @@ def test_tables_hold_everything_but_images(store: Store, tmp_path: Path, form: A
 def test_names_authors_and_licences(store: Store, tmp_path: Path) -> None:
     export(Ledger(store.root), tmp_path / "out")
     credits = (tmp_path / "out" / "ATTRIBUTION.md").read_text()
-    assert "A \\| B" in credits
+    assert "A | B, p@1" in credits
+    assert "train3.png" in credits
     assert "creativecommons.org/licenses/by/4.0" in credits
     receipt = json.loads((tmp_path / "out" / "export.json").read_text())
     for file in receipt["files"]:
         data = (tmp_path / "out" / file["file"]).read_bytes()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (file["bytes"], file["sha256"])
     assert receipt["head"] == store.head()
+
+
+def test_a_licence_policy_keeps_out_what_it_refuses_and_counts_it(store: Store, tmp_path: Path) -> None:
+    none = LicencePolicy(deny=("CC-BY-4.0",))
+    with pytest.raises(AuditError, match=r"CC-BY-4\.0 is denied: 14"):
+        export(Ledger(store.root), tmp_path / "out", licences=none)
+    all_of_it = export(Ledger(store.root), tmp_path / "out", licences=LicencePolicy(allow=("CC-BY-4.0", "MIT")))
+    assert (all_of_it.rows, all_of_it.refused, all_of_it.apart) == (2 * COUNT, {}, 0)
 
 
 def test_marks_what_was_drawn_and_nothing_else(store: Store, tmp_path: Path) -> None:
