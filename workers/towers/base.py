@@ -135,6 +135,11 @@ class TorchTower(Tower):
                 yield waiting.popleft().result()
 
 
+def writable(images: Sequence[Pixels]) -> list[Pixels]:
+    """Return images that torch may take as they are; those that must not be written to are copied."""
+    return [image if image.flags.writeable else image.copy() for image in images]
+
+
 def _tidy() -> None:
     """Give back what a batch that did not fit still holds."""
     import torch

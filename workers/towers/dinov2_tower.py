@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from uso.bench.encoders.dino import DinoEncoder
-from workers.towers.base import Pixels, TorchTower
+from workers.towers.base import Pixels, TorchTower, writable
 from workers.towers.settings import Dinov2Settings
 
 
@@ -26,7 +26,7 @@ class Dinov2Tower(TorchTower):
 
     def prepare(self, images: Sequence[Pixels]) -> Tensor:
         """Return images resized, cropped and normalised by the model's own processor."""
-        prepared: Tensor = self._encoder.prepare(images)
+        prepared: Tensor = self._encoder.prepare(writable(images))
         return prepared
 
     def encode(self, inputs: Tensor) -> tuple[Tensor, ...]:

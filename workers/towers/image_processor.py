@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import AutoImageProcessor
 
 from uso.encoders import reported, split_source
-from workers.towers.base import Pixels
+from workers.towers.base import Pixels, writable
 
 
 class ImageProcessor:
@@ -25,6 +25,6 @@ class ImageProcessor:
     def __call__(self, images: Sequence[Pixels]) -> Tensor:
         """Return images `[height, width, 3]` of any sizes as `[n, 3, side, side]` float32."""
         pixels: Tensor = self._processor(
-            images=list(images), return_tensors="pt", input_data_format="channels_last"
+            images=writable(images), return_tensors="pt", input_data_format="channels_last"
         ).pixel_values
         return pixels
