@@ -106,8 +106,8 @@ def export(
     listed = [{"file": str(path.relative_to(part)), "rows": rows, **_facts(path)} for path, rows in files]
     if sum(each["rows"] for each in listed) != len(selection):
         raise AuditError("the files do not hold as many rows as were selected; remove the part and start again")
-    kept_out = {"refused": selection.refused, "in_the_other_part": selection.apart}
-    receipt = {**plan, **kept_out, "rows": len(selection), "files": listed, "written": datetime.now(UTC).isoformat()}
+    left_out = {"refused": selection.refused, "in_the_other_part": selection.apart}
+    receipt = {**plan, **left_out, "rows": len(selection), "files": listed, "written": datetime.now(UTC).isoformat()}
     (part / _RECEIPT).write_text(json.dumps(receipt, indent=1))
     (part / _PLAN).unlink()
     part.replace(out)
