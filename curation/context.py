@@ -18,6 +18,7 @@ from curation.spec.model import JobSpec
 from manifests.answers import Answers
 from manifests.images import ImageRef
 from manifests.records import Judgement
+from workers.endpoints.bought import Bought
 from workers.experts.base import ExpertRole
 from workers.scorers.references import References
 
@@ -33,27 +34,29 @@ def load_stage(spec: JobSpec) -> LoadStage:
     return LoadStage(gallery_of(spec), kind=spec.image.format)
 
 
-def stylize_stage(spec: JobSpec, digests: Sequence[str] = ()) -> ExpertStage:
-    """Return the stage that makes style references."""
-    return _expert_stage(spec, "stylize", digests)
+def stylize_stage(spec: JobSpec, digests: Sequence[str] = (), bought: Bought | None = None) -> ExpertStage:
+    """Return the stage that makes style references; `bought` keeps what was paid for."""
+    return _expert_stage(spec, "stylize", digests, bought)
 
 
-def destylize_stage(spec: JobSpec, digests: Sequence[str] = ()) -> ExpertStage:
-    """Return the stage that makes content references."""
-    return _expert_stage(spec, "destylize", digests)
+def destylize_stage(spec: JobSpec, digests: Sequence[str] = (), bought: Bought | None = None) -> ExpertStage:
+    """Return the stage that makes content references; `bought` keeps what was paid for."""
+    return _expert_stage(spec, "destylize", digests, bought)
 
 
-def _expert_stage(spec: JobSpec, role: ExpertRole, digests: Sequence[str]) -> ExpertStage:
+def _expert_stage(spec: JobSpec, role: ExpertRole, digests: Sequence[str], bought: Bought | None) -> ExpertStage:
     """Return the stage of a role. Raises RuntimeError where the experts here are not those with these `digests`."""
-    gallery, device = gallery_of(spec), device_of(getattr(spec.stages, role))
-    experts = [build_expert(entry, role, gallery, device=device) for entry in spec.experts.of(role)]
+    gallery, stage = gallery_of(spec), getattr(spec.stages, role)
+    beside = {"device": device_of(stage), "bought": bought, "workers": stage.workers[1]}
+    experts = [build_expert(entry, role, gallery, **beside) for entry in spec.experts.of(role)]
     for expert, expected in zip(experts, digests, strict=False):
         if expert.digest != expected:
             raise RuntimeError(
                 f"experts.{role}: the files of {expert.title!r} on this node are not those that the job started with; "
                 "put the same weights on every node"
             )
-    return ExpertStage(experts, shares=spec.experts.shares(role), kind=spec.image.format)
+    shares, names = spec.experts.shares(role), spec.experts.names(role)
+    return ExpertStage(experts, shares=shares, kind=spec.image.format, names=names)
 
 
 def score_stage(spec: JobSpec, bank: References) -> ScoreStage:

@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
-from curation.spec.experts import RetrievalSpec, UsoDestylizeSpec, UsoStylizeSpec
+from curation.spec.editing_experts import DiffusersSpec, HttpSpec
+from curation.spec.experts import ExpertEntry, RetrievalSpec, UsoStylizeSpec
 from curation.spec.model import JobSpec, StageSpec
+from workers.endpoints.bought import Bought
+from workers.endpoints.client import Client
 from workers.experts.base import EXPERT_ROLES, Expert, ExpertRole, Gallery
 from workers.experts.retrieval_destylizer import RetrievalDestylizer, destylizer_digest
 from workers.experts.retrieval_stylizer import RetrievalStylizer, stylizer_digest
-
-ExpertEntry = RetrievalSpec | UsoStylizeSpec | UsoDestylizeSpec
 
 
 class ExpertError(ValueError):
     """An expert of the spec cannot be used; the message names its place in the spec, and the mend."""
 
 
-def build_expert(entry: ExpertEntry, role: ExpertRole, gallery: Gallery, *, device: str = "cpu") -> Expert:
-    """Return an expert, its weights loaded onto a device. Raises ValueError on weights that do not go together."""
+def build_expert(
+    entry: ExpertEntry,
+    role: ExpertRole,
+    gallery: Gallery,
+    *,
+    device: str = "cpu",
+    bought: Bought | None = None,
+    workers: int = 1,
+) -> Expert:
+    """Return an expert, its weights loaded onto a device. Raises ValueError on weights that do not go together.
+
+    Of an endpoint, `bought` keeps the images that were paid for, and a budget is shared out among `workers`.
+    """
     if isinstance(entry, RetrievalSpec):
         if role == "stylize":
             return RetrievalStylizer(gallery)
         return RetrievalDestylizer(gallery, min_overlap=entry.min_overlap)
+    if isinstance(entry, HttpSpec):
+        from workers.experts.http.expert import HttpExpert
+
+        return HttpExpert(entry.settings(), role, gallery, bought=bought, share=1 / workers)
+    if isinstance(entry, DiffusersSpec):
+        from workers.experts.diffusers.expert import DiffusersExpert
+
+        return DiffusersExpert(entry.settings(), role, gallery, device=device)
     from workers.experts.uso.destylizer import UsoDestylizer
     from workers.experts.uso.stylizer import UsoStylizer
 
@@ -53,8 +74,24 @@ def describe_experts(spec: JobSpec) -> dict[str, dict[str, Any]]:
         for entry, share, digest in zip(entries, shares, expert_digests(spec, role), strict=True):
             draws = not isinstance(entry, RetrievalSpec)
             title = entry.title if not isinstance(entry, RetrievalSpec) else "retrieval"
-            found[digest] = {"role": role, "title": title, "share": round(share, 4), "draws": draws}
+            found[digest] = {"role": role, "title": title, "share": round(share, 4), "draws": draws, **_beside(entry)}
     return found
+
+
+def require_endpoints(spec: JobSpec) -> None:
+    """Ask every endpoint of a job for its list of models, which costs nothing.
+
+    Raises ExpertError where one cannot be reached, or refuses the key: before any candidate is spent on it.
+    """
+    for role in EXPERT_ROLES:
+        for place, entry in enumerate(spec.experts.of(role)):
+            if isinstance(entry, HttpSpec):
+                fault = Client(entry).check()
+                if fault is not None:
+                    raise ExpertError(
+                        f"experts.{role}[{place}]: {entry.title} cannot be asked ({fault.reason}: {fault.detail}); "
+                        "check base_url and api_key_env"
+                    )
 
 
 def device_of(stage: StageSpec) -> str:
@@ -64,9 +101,24 @@ def device_of(stage: StageSpec) -> str:
     return "cuda" if stage.gpus > 0 and torch.cuda.is_available() else "cpu"
 
 
+def _beside(entry: ExpertEntry) -> dict[str, Any]:
+    """Return what a report wants to know of an expert, and its digest does not cover."""
+    if isinstance(entry, DiffusersSpec):
+        return {"library": f"diffusers {version('diffusers')}"}
+    return {"price": entry.price} if isinstance(entry, HttpSpec) else {}
+
+
 def _digest(entry: ExpertEntry, role: ExpertRole) -> str:
     if isinstance(entry, RetrievalSpec):
         return stylizer_digest() if role == "stylize" else destylizer_digest(entry.min_overlap)
+    if isinstance(entry, HttpSpec):
+        from workers.experts.http.identity import expert_digest as of_endpoint
+
+        return of_endpoint(entry.settings(), role)
+    if isinstance(entry, DiffusersSpec):
+        from workers.experts.diffusers.files import expert_digest as of_pipeline
+
+        return of_pipeline(entry.settings(), role)
     from workers.experts.uso.files import expert_digest
 
     return expert_digest(entry.settings(), role)

@@ -81,7 +81,7 @@ class Batches:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether memory did not suffice, on a GPU (torch.OutOfMemoryError, RuntimeError of CUDA) or in the machine."""
+    """Tell whether memory did not suffice, on a GPU (torch.OutOfMemoryError, CUDA's RuntimeError) or in the machine."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     said = str(error).lower()

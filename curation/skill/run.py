@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from curation.context import gallery_of
-from curation.experts import ExpertEntry, build_expert, device_of
+from curation.experts import build_expert, device_of
 from curation.skill.evaluate import Skill, evaluate
 from curation.skill.sheet import skill_sheet
 from curation.skill.trials import heldout_requests, run_trials
-from curation.spec.experts import RetrievalSpec
+from curation.spec.experts import ExpertEntry, RetrievalSpec
 from curation.spec.model import JobSpec
 from workers.experts.base import EXPERT_ROLES, ExpertRole
 

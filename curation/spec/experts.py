@@ -8,23 +8,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from curation.spec.editing_experts import DiffusersSpec, HttpSpec
+from curation.spec.expert_keys import Name, Share
 from uso.nano.family import READS, SIDE, TEXT_LENGTH, release_of
 from workers.experts.base import ExpertRole
 from workers.experts.uso.settings import DestylizeSettings, StylizeSettings, UsoSettings
 
-EXPERT_KINDS = ("retrieval", "uso")
+EXPERT_KINDS = ("retrieval", "uso", "diffusers", "http")
 
 _NANO: dict[str, Any] = {"steps": 12, "cfg_scale": 2.0, "batch": 8}
 """How the experts that ship draw, unless an entry of kind `nano` says otherwise."""
-
-Share = Annotated[
-    float,
-    Field(
-        ge=0, le=1e6, description="Weight of this expert beside the others of its role; 0: only where a route names it."
-    ),
-]
-
-Name = Annotated[str | None, Field(min_length=1, max_length=40, description="Name in reports and in routes.")]
 
 
 class RetrievalSpec(BaseModel):
@@ -85,17 +78,24 @@ class UsoDestylizeSpec(_Drawing, DestylizeSettings):
         return DestylizeSettings.model_validate(self._plain())
 
 
+StylizeEntry = Annotated[
+    RetrievalSpec | UsoStylizeSpec | DiffusersSpec | HttpSpec,
+    Field(discriminator="kind"),
+]
+DestylizeEntry = Annotated[
+    RetrievalSpec | UsoDestylizeSpec | DiffusersSpec | HttpSpec,
+    Field(discriminator="kind"),
+]
+ExpertEntry = RetrievalSpec | UsoStylizeSpec | UsoDestylizeSpec | DiffusersSpec | HttpSpec
+
+
 class ExpertsSpec(BaseModel):
     """Who makes style references (`stylize`) and content references (`destylize`): one expert, or a list of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    stylize: tuple[Annotated[RetrievalSpec | UsoStylizeSpec, Field(discriminator="kind")], ...] = Field(
-        default=(RetrievalSpec(),), min_length=1
-    )
-    destylize: tuple[Annotated[RetrievalSpec | UsoDestylizeSpec, Field(discriminator="kind")], ...] = Field(
-        default=(RetrievalSpec(),), min_length=1
-    )
+    stylize: tuple[StylizeEntry, ...] = Field(default=(RetrievalSpec(),), min_length=1)
+    destylize: tuple[DestylizeEntry, ...] = Field(default=(RetrievalSpec(),), min_length=1)
 
     @field_validator("stylize", "destylize", mode="before")
     @classmethod
@@ -114,7 +114,7 @@ class ExpertsSpec(BaseModel):
             raise ValueError("no expert has a share above 0, so none would be asked: set the share of at least one")
         return entries
 
-    def of(self, role: ExpertRole) -> tuple[RetrievalSpec | UsoStylizeSpec | UsoDestylizeSpec, ...]:
+    def of(self, role: ExpertRole) -> tuple[ExpertEntry, ...]:
         """Return the experts of a role."""
         return self.stylize if role == "stylize" else self.destylize
 

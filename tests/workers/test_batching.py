@@ -1,4 +1,4 @@
-"""What batches promise: memory that runs out halves them, one bad item fails alone, and nothing is lost or reordered."""
+"""What batches promise: lack of memory halves them, one bad item fails alone, and nothing is lost or reordered."""
 
 from __future__ import annotations
 

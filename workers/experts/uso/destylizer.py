@@ -15,13 +15,14 @@ from workers.experts.uso.settings import DestylizeSettings
 class UsoDestylizer(UsoExpert[DestylizeSettings]):
     """Draws the content reference from the target (USO 3.2).
 
-    The request's own prompt is the prompt: empty to keep the layout, the subject's name to draw it elsewhere.
+    Where the layout is to be kept the prompt is empty, whatever the triplet's own is; else it is the request's.
     """
 
     role: ExpertRole = "destylize"
 
     def _plan(self, request: ExpertRequest) -> tuple[Order, ImageRef, Sequence[ImageRef]] | ExpertFailure:
-        order = self._order(request, request.prompt, request.seed)
+        prompt = "" if request.layout == "preserved" else request.prompt
+        order = self._order(request, prompt, request.seed)
         if isinstance(order, ExpertFailure):
             return order
         return order, destylized_ref(request, self.digest), [request.target_ref]

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Generic, TypeVar
 
-import numpy as np
-from PIL import Image
-
 from manifests.images import ImageRef
 from uso.images import content_sizes
 from workers.experts.base import Expert, ExpertFailure, ExpertImage, ExpertRequest, Pixels
 from workers.experts.lineage import drawn_by
+from workers.experts.picture_size import resized
 from workers.experts.uso.files import expert_digest
 from workers.experts.uso.model import Order, UsoModel
 from workers.experts.uso.settings import UsoSettings
@@ -73,13 +71,3 @@ class UsoExpert(Expert, Generic[Settings]):
             return drawn
         how = drawn_by(self.digest, self.title, prompt=order.prompt, seed=order.seed, inputs=inputs)
         return ExpertImage(resized(drawn, max(request.target.shape[:2])), ref, how)
-
-
-def resized(pixels: Pixels, longer: int) -> Pixels:
-    """Return an image whose longer side has so many pixels (LANCZOS)."""
-    height, width = pixels.shape[:2]
-    factor = longer / max(height, width)
-    if factor == 1:
-        return pixels
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from manifests.images import ImageRef, Split
+from manifests.images import ImageRef
 from workers.experts.base import ExpertFailure, ExpertRequest, ExpertRole, Gallery, Picture
 from workers.experts.lineage import stylized_ref
+from workers.experts.new_subject import NO_OTHER_SUBJECT, NewSubjects
 from workers.experts.uso.expert import UsoExpert
 from workers.experts.uso.model import Order
 from workers.experts.uso.settings import StylizeSettings
@@ -28,14 +29,15 @@ class UsoStylizer(UsoExpert[StylizeSettings]):
     def __init__(self, settings: StylizeSettings, gallery: Gallery, *, device: str = "cpu") -> None:
         super().__init__(settings, device=device)
         self._gallery = gallery
-        self._realistic: dict[Split, list[ImageRef]] = {}
+        self._subjects = NewSubjects(gallery)
 
     def _plan(self, request: ExpertRequest) -> tuple[Order, ImageRef, Sequence[ImageRef]] | ExpertFailure:
         rng = np.random.default_rng(request.seed)
         pictured = self.settings.new_subject == "picture"
-        choices = self._choices(request, request.target_ref.split if pictured else "train")
+        split = request.target_ref.split if pictured else "train"
+        choices = self._subjects.choices(request.target_ref, split, pictured=pictured)
         if not choices:
-            return ExpertFailure("no_other_subject", "the sources show no other subject that could be drawn")
+            return ExpertFailure(*NO_OTHER_SUBJECT)
         inputs, pixels = [request.target_ref], None
         if pictured:
             picture = self._picture(choices, rng)
@@ -50,17 +52,6 @@ class UsoStylizer(UsoExpert[StylizeSettings]):
         if isinstance(order, ExpertFailure):
             return order
         return order, stylized_ref(request, subject, inputs, self.digest), inputs
-
-    def _choices(self, request: ExpertRequest, split: Split) -> list[ImageRef]:
-        """Return an image of every other subject of a split: photorealistic ones, or, where no source has them, any."""
-        if split not in self._realistic:
-            names = self._gallery.realistic_subjects(split)
-            self._realistic[split] = [self._gallery.realistic(name)[0] for name in names]
-        refs = self._realistic[split]
-        if not refs and self.settings.new_subject == "prompt":
-            styled = {ref.subject: ref for ref in self._gallery.styled(request.target_ref.style, split)}
-            refs = [styled[name] for name in sorted(styled)]
-        return [ref for ref in refs if ref.subject != request.target_ref.subject]
 
     def _picture(self, choices: Sequence[ImageRef], rng: np.random.Generator) -> Picture | ExpertFailure:
         problems = []

@@ -1,0 +1,1 @@
+"""Experts that draw with a pipeline of diffusers: any that takes a picture and a prompt."""

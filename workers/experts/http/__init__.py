@@ -1,0 +1,1 @@
+"""Experts behind an image-edit endpoint in OpenAI's form."""
