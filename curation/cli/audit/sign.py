@@ -48,7 +48,7 @@ def sign(
 ) -> None:
     """Sign a store's history up to a version. What is signed is the head of the chain, which covers all before it.
 
-    Check the store with `triptych store verify` first: a signature says who vouches for a history, not that it is whole.
+    Check the store with `triptych store verify` first: a signature says who vouches for it, not that it is whole.
 
     Example: `triptych audit sign --store runs/demo --key auditor.pem --out demo.sig`
     """

@@ -35,7 +35,7 @@ def _asset(name: str, role: str) -> Asset:
     data = _image(f"{name}/{role}")
     return Asset.model_validate(
         {
-            "ref_id": f"{name}/{role}",
+            "ref_id": digest_of(f"{name}/{role}"),
             "asset_id": asset_id(data),
             "role": role,
             "source": "generated" if drawn else "folder",
@@ -71,7 +71,7 @@ def store(tmp_path: Path) -> Store:
         shards.append(shard)
         for name, sample in zip(names, samples, strict=True):
             own = {f"{role}_id": asset_id(sample.images[role]) for role in ROLES}
-            own |= {f"{role}_ref": f"{name}/{role}" for role in ROLES}
+            own |= {f"{role}_ref": digest_of(f"{name}/{role}") for role in ROLES}
             own |= {
                 "licences": ["CC-BY-4.0", "MIT"],
                 "accepted": True,
