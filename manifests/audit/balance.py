@@ -81,12 +81,20 @@ def balance(ledger: Ledger, *, distance: int = DISTANCE, shown: int = 10, too_la
     total = ledger.rows(
         f"SELECT count(*) AS n, count(*) FILTER (accepted) AS accepted FROM ({ledger.triplets.select()})"
     )[0]
-    spreads = [_spread(ledger, column, total["accepted"], shown) for column in ("subject", "style", "target_ref")]
+    targets = _Targets(ledger)
+    accepted = total["accepted"]
+    spreads = [_spread(ledger, column, accepted, shown) for column in ("subject", "style")]
     drift = drifts(ledger)
-    keys, packed = _hashed_targets(ledger)
+    keys, packed = targets.hashed()
     found = clusters(packed, max_distance=distance)
+    groups = [keys[group] for group in found.members[:_SHOWN_CLUSTERS]]
+    some = [sorted(group.tolist())[:_SHOWN_MEMBERS] for group in groups]
+    most = targets.largest(shown)
+    names = targets.known([key for key, _ in most] + [key for members in some for key in members])
+    shares = [(_named(names[key]), count, round(count / accepted, 6)) for key, count in most]
+    spreads.append(Spread("target", *_diversity(ledger, "targets", accepted), shares))
     findings = [
-        f"{share:.1%} of the accepted triplets have the {_WORDS[spread.column]} {name}"
+        f"{share:.1%} of the accepted triplets have the {spread.column} {name}"
         for spread in spreads
         for name, _, share in spread.largest
         if share > too_large and spread.values > 1
@@ -96,48 +104,88 @@ def balance(ledger: Ledger, *, distance: int = DISTANCE, shown: int = 10, too_la
         for one in drift
         if one.verdict == "large"
     ]
-    members = found.members
-    if members:
-        findings.append(
-            f"{sum(map(len, members)):,} targets are near-duplicates of one another, in {len(members):,} clusters"
-        )
+    alike = sum(map(len, found.members))
+    if alike:
+        findings.append(f"{alike:,} targets are near-duplicates of one another, in {len(found.members):,} clusters")
     return Balance(
         root=ledger.root,
         version=ledger.version,
         candidates=total["n"],
-        accepted=total["accepted"],
+        accepted=accepted,
         spreads=spreads,
         caps=_caps(ledger),
         drift=drift,
         hashed_targets=len(keys),
-        near_duplicate_clusters=len(members),
-        near_duplicate_targets=sum(map(len, members)),
-        clusters=[_cluster(ledger, keys[group]) for group in members[:_SHOWN_CLUSTERS]],
+        near_duplicate_clusters=len(found.members),
+        near_duplicate_targets=alike,
+        clusters=[
+            Cluster(len(group), targets.triplets(group), [names[key] for key in members])
+            for group, members in zip(groups, some, strict=True)
+        ],
         full_buckets=found.full_buckets,
         findings=findings,
     )
 
 
-_WORDS = {"subject": "subject", "style": "style", "target_ref": "target"}
+def _named(target: Mapping[str, str]) -> str:
+    return f"{target['target_ref'][:12]} ({target['subject']}, {target['style']})"
+
+
+class _Targets:
+    """The targets of accepted triplets: how often each is used, and what is known of it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        ledger.run(
+            f"CREATE OR REPLACE TEMP TABLE targets AS SELECT {key_of('target_ref')} AS key, count(*) AS n "
+            f"FROM ({ledger.triplets.select()}) WHERE accepted GROUP BY 1"
+        )
+
+    def hashed(self) -> tuple[NDArray[np.uint64], Bits]:
+        """Return the keys of the targets that have a perceptual hash, and the hashes."""
+        rows = self._ledger.arrow(
+            f"SELECT {key_of('ref_id')} AS key, perceptual_hash FROM ({self._ledger.assets.select()}) "
+            f"WHERE perceptual_hash IS NOT NULL AND {key_of('ref_id')} IN (SELECT key FROM targets)"
+        )
+        return rows["key"].to_numpy(), packed_of(rows["perceptual_hash"])
+
+    def largest(self, count: int) -> list[tuple[int, int]]:
+        """Return the keys of the targets that stand in most triplets, and in how many."""
+        rows = self._ledger.rows(f"SELECT key, n FROM targets ORDER BY n DESC, key LIMIT {int(count)}")
+        return [(row["key"], row["n"]) for row in rows]
+
+    def triplets(self, keys: NDArray[np.uint64]) -> int:
+        """Return in how many accepted triplets targets stand."""
+        listed = ", ".join(map(str, keys.tolist()))
+        return int(self._ledger.rows(f"SELECT sum(n)::BIGINT AS n FROM targets WHERE key IN ({listed})")[0]["n"])
+
+    def known(self, keys: Sequence[int]) -> dict[int, dict[str, str]]:
+        """Return reference, subject and style of some targets by key, in one pass over the triplets."""
+        if not keys:
+            return {}
+        columns = ("target_ref", "subject", "style")
+        rows = self._ledger.rows(
+            f"SELECT {key_of('target_ref')} AS key, {', '.join(f'min({name}) AS {name}' for name in columns)} "
+            f"FROM ({self._ledger.triplets.select()}) "
+            f"WHERE accepted AND {key_of('target_ref')} IN ({', '.join(map(str, keys))}) GROUP BY key"
+        )
+        return {row.pop("key"): row for row in rows}
 
 
 def _spread(ledger: Ledger, column: str, accepted: int, shown: int) -> Spread:
-    key = key_of(column) if column.endswith("_ref") else column
     ledger.run(
-        f"CREATE OR REPLACE TEMP TABLE spread AS SELECT {key} AS value, count(*) AS n "
+        f"CREATE OR REPLACE TEMP TABLE spread AS SELECT {column} AS value, count(*) AS n "
         f"FROM ({ledger.triplets.select()}) WHERE accepted GROUP BY 1"
     )
-    whole = ledger.rows("SELECT count(*) AS n, sum(n::DOUBLE * n) AS squares FROM spread")[0]
     largest = ledger.rows(f"SELECT value, n FROM spread ORDER BY n DESC, value LIMIT {int(shown)}")
-    names = [_name(row["value"]) for row in largest]
-    shares = [(name, row["n"], round(row["n"] / accepted, 6)) for name, row in zip(names, largest, strict=True)]
-    effective = accepted**2 / whole["squares"] if whole["squares"] else 0.0
-    return Spread(column, whole["n"], round(effective, 1), shares)
+    shares = [(row["value"], row["n"], round(row["n"] / accepted, 6)) for row in largest]
+    return Spread(column, *_diversity(ledger, "spread", accepted), shares)
 
 
-def _name(value: str | int | None) -> str:
-    """Return a value as text; of a reference's first 64 bits, its first digits."""
-    return f"{value:016x}" if isinstance(value, int) else str(value)
+def _diversity(ledger: Ledger, table: str, accepted: int) -> tuple[int, float]:
+    """Return how many values a temporary table of counts has, and how many equally large ones were as diverse."""
+    whole = ledger.rows(f"SELECT count(*) AS n, sum(n::DOUBLE * n) AS squares FROM {table}")[0]
+    return whole["n"], round(accepted**2 / whole["squares"], 1) if whole["squares"] else 0.0
 
 
 def _caps(ledger: Ledger) -> list[Cap]:
@@ -162,29 +210,3 @@ def _caps(ledger: Ledger) -> list[Cap]:
         "WHERE starts_with(reason, 'cap') OR starts_with(reason, 'duplicate_of') GROUP BY 1 ORDER BY 1"
     )
     return caps + [Cap(f"candidates rejected for {row['reason']}", None, row["n"], None) for row in reasons]
-
-
-def _hashed_targets(ledger: Ledger) -> tuple[NDArray[np.uint64], Bits]:
-    """Return the keys of the targets of accepted triplets that have a perceptual hash, and the hashes."""
-    ledger.run(
-        f"CREATE OR REPLACE TEMP TABLE targets AS SELECT {key_of('target_ref')} AS key, count(*) AS n "
-        f"FROM ({ledger.triplets.select()}) WHERE accepted GROUP BY 1"
-    )
-    rows = ledger.arrow(
-        f"SELECT {key_of('ref_id')} AS key, perceptual_hash FROM ({ledger.assets.select()}) "
-        f"WHERE perceptual_hash IS NOT NULL AND {key_of('ref_id')} IN (SELECT key FROM targets)"
-    )
-    return rows["key"].to_numpy(), packed_of(rows["perceptual_hash"])
-
-
-def _cluster(ledger: Ledger, keys: NDArray[np.uint64]) -> Cluster:
-    listed = ", ".join(map(str, keys.tolist()))
-    triplets = ledger.rows(f"SELECT sum(n)::BIGINT AS n FROM targets WHERE key IN ({listed})")[0]["n"]
-    some = [f"{key:016x}" for key in sorted(keys.tolist())[:_SHOWN_MEMBERS]]
-    files = ledger.index.files(ledger.assets, ["ref_id"], some)
-    members = ledger.rows(
-        f"SELECT asset_id, subject, style, source, locator FROM ({ledger.assets.select(files)}) "
-        "WHERE list_contains($some, substr(ref_id, 1, 16)) ORDER BY ref_id",
-        {"some": some},
-    )
-    return Cluster(len(keys), triplets, members)

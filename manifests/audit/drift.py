@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,15 +65,17 @@ def drifts(ledger: Ledger) -> list[Drift]:
     names = _number_jobs(ledger)
     if len(names) < 2:
         return []
+    measured = _bin(ledger)
+    means = {row["job"]: row for row in _means(ledger, measured)}
     found = []
-    for score in (*SCORES, *JUDGED):
-        counts, means = _histograms(ledger, score, len(names))
+    for score in measured:
+        counts = _histograms(ledger, score, len(names))
         present = [job for job in range(len(names)) if counts[job].sum() >= FEWEST]
         for before, after in pairwise(present):
             first, second = counts[before], counts[after]
             sizes = (int(first.sum()), int(second.sum()))
             apart = (stability_index(first, second), distance(first, second))
-            both = (names[before], names[after], *sizes, means[before], means[after])
+            both = (names[before], names[after], *sizes, means[before][score], means[after][score])
             found.append(Drift(score, *both, *(round(value, 4) for value in apart)))
     return found
 
@@ -108,30 +109,44 @@ def _number_jobs(ledger: Ledger) -> list[str]:
     for commit in ledger.commits:
         job = job_of(commit, jobs)
         if commit.digest and job is not None:
-            pairs.append(f"('{commit.previous}', {numbers[job['job_id']]})")
-    values = f"(VALUES {', '.join(pairs)})" if pairs else "(SELECT '', 0 WHERE false)"
-    ledger.run(f"CREATE OR REPLACE TEMP TABLE made_by AS SELECT * FROM {values} AS pairs(follows, job)")
+            pairs.append(f"(hash('{commit.previous}'), {numbers[job['job_id']]})")
+    values = f"(VALUES {', '.join(pairs)})" if pairs else "(SELECT 0, 0 WHERE false)"
+    ledger.run(f"CREATE OR REPLACE TEMP TABLE made_by AS SELECT * FROM {values} AS pairs(key, job)")
     return list(numbers)
 
 
-def _histograms(ledger: Ledger, score: str, jobs: int) -> tuple[list[Counts], Sequence[float]]:
+def _bin(ledger: Ledger) -> list[str]:
+    """Put every row's job, and the bins of its scores, into the temporary table `binned`; return what was measured."""
+    columns = (*SCORES, *JUDGED)
     table = ledger.triplets.select()
-    ends = ledger.rows(f"SELECT min({score}) AS low, max({score}) AS high FROM ({table})")[0]
-    counts = [np.zeros(_BINS, np.int64) for _ in range(jobs)]
-    means = [math.nan] * jobs
-    if ends["low"] is None:
-        return counts, means
-    width = (ends["high"] - ends["low"]) / _BINS or 1.0
-    binned = f"least(floor(({score} - {float(ends['low'])!r}) / {width!r}), {_BINS - 1})::INTEGER"
-    rows = ledger.arrow(
-        f"SELECT job, {binned} AS bin, count(*) AS n, sum({score})::DOUBLE AS total "
-        f"FROM (SELECT follows, {score} FROM ({table})) JOIN made_by USING (follows) "
-        f"WHERE {score} IS NOT NULL GROUP BY job, bin"
+    asked = ", ".join(f"min({name}) AS {name}_low, max({name}) AS {name}_high" for name in columns)
+    ends = ledger.rows(f"SELECT {asked} FROM ({table})")[0]
+    measured = [name for name in columns if ends[f"{name}_low"] is not None]
+    bins = ""
+    for name in measured:
+        low = float(ends[f"{name}_low"])
+        width = (float(ends[f"{name}_high"]) - low) / _BINS or 1.0
+        bin_of = f"least(floor(({name} - {low!r}) / {width!r}), {_BINS - 1})::USMALLINT"
+        bins += f", CASE WHEN {name} IS NOT NULL THEN {bin_of} END AS {name}"
+    ledger.run(
+        f"CREATE OR REPLACE TEMP TABLE binned AS SELECT job{bins} "
+        f"FROM ({table}) JOIN made_by ON hash(follows) = made_by.key"
     )
-    job, place, n, total = (rows[name].to_numpy() for name in ("job", "bin", "n", "total"))
-    for number in range(jobs):
-        mine = job == number
-        counts[number][place[mine]] = n[mine]
-        if mine.any():
-            means[number] = round(float(total[mine].sum() / n[mine].sum()), 4)
-    return counts, means
+    return measured
+
+
+def _means(ledger: Ledger, measured: list[str]) -> list[dict[str, Any]]:
+    means = "".join(f", round(avg({name}), 4) AS {name}" for name in measured)
+    return ledger.rows(
+        f"SELECT job{means} FROM ({ledger.triplets.select()}) JOIN made_by ON hash(follows) = made_by.key GROUP BY job"
+    )
+
+
+def _histograms(ledger: Ledger, score: str, jobs: int) -> list[Counts]:
+    rows = ledger.arrow(
+        f"SELECT job, {score} AS bin, count(*) AS n FROM binned WHERE {score} IS NOT NULL GROUP BY 1, 2"
+    )
+    job, place, n = (rows[name].to_numpy() for name in ("job", "bin", "n"))
+    counts = np.zeros((jobs, _BINS), np.int64)
+    counts[job, place] = n
+    return list(counts)

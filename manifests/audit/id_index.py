@@ -167,7 +167,11 @@ def _grouped(files: Sequence[DataFile]) -> list[list[DataFile]]:
 def _read(folder: Path) -> list[_Segment]:
     segments = []
     for path in sorted(folder.glob("*.json")):
-        segment = _Segment(tuple(json.loads(path.read_text())), path.with_suffix(""))
+        try:
+            names = tuple(json.loads(path.read_text()))
+        except ValueError:  # damaged: made again
+            continue
+        segment = _Segment(names, path.with_suffix(""))
         if all(segment.path.with_suffix(end).is_file() for end in (".keys.npy", ".places.npy")):
             segments.append(segment)
     return segments

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from manifests.audit.ledger import Ledger
 from manifests.licence_policy import UNKNOWN, LicencePolicy
 from manifests.licences import licence
 from manifests.records import ROLES
+
+_MOST_CONFLICTS = 100
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def licences(ledger: Ledger, policy: LicencePolicy | None = None) -> Licences:
         f"SELECT licences, count(*) AS n FROM ({ledger.triplets.select()}) WHERE accepted GROUP BY licences"
     )
     accepted = sum(row["n"] for row in sets)
-    statements, conflicts = _statements(ledger)
+    statements, conflicts = _statements(ledger), _conflicts(ledger)
     images: Counter[str] = Counter()
     for statement in statements:
         images[statement.licence] += statement.images
@@ -112,44 +115,49 @@ def licences(ledger: Ledger, policy: LicencePolicy | None = None) -> Licences:
 def use_images(ledger: Ledger) -> None:
     """Put the keys of all images of accepted triplets into the temporary table `used`, if it is not there yet.
 
-    A key is the first 64 bits of a `ref_id`, which is a hash: numbers take a fraction of the time and memory of text.
+    A key is a 64-bit hash of a `ref_id`: numbers take a fraction of the time and memory of text. In a hundred million
+    images, two share one by a chance of 0.03 %.
     """
-    refs = ", ".join(f"{role}_ref" for role in ROLES)
+    refs = ", ".join(key_of(f"{role}_ref") for role in ROLES)
     ledger.run(
-        "CREATE TEMP TABLE IF NOT EXISTS used AS SELECT DISTINCT unnest(["
-        + ", ".join(key_of(f"{role}_ref") for role in ROLES)
-        + f"]) AS key FROM (SELECT {refs} FROM ({ledger.triplets.select()}) WHERE accepted)"
+        f"CREATE TEMP TABLE IF NOT EXISTS used AS SELECT DISTINCT unnest([{refs}]) AS key "
+        f"FROM ({ledger.triplets.select()}) WHERE accepted"
     )
 
 
 def key_of(column: str) -> str:
-    """Return SQL for the first 64 bits of an id."""
-    return f"('0x' || substr({column}, 1, 16))::UBIGINT"
+    """Return SQL for the key of an id."""
+    return f"hash({column})"
 
 
-def _statements(ledger: Ledger) -> tuple[list[Statement], list[dict[str, Any]]]:
+def _statements(ledger: Ledger) -> list[Statement]:
     use_images(ledger)
-    recorded = {ledger.assets.place(file): file.milliseconds for file in ledger.assets.files}
-    stated = (
-        "coalesce(licence, 'unknown') AS licence, coalesce(author, '') AS author, coalesce(package, '') AS package, "
-        "source, coalesce(attribution_url, '') AS url"
-    )
-    used = f"SELECT * FROM ({ledger.assets.select(with_file=True)}) WHERE {key_of('ref_id')} IN (FROM used)"
     rows = ledger.rows(
-        f"SELECT {stated}, count(*) AS images, list(DISTINCT filename) AS files FROM ({used}) GROUP BY 1, 2, 3, 4, 5 "
+        "SELECT coalesce(licence, 'unknown') AS licence, coalesce(author, '') AS author, "
+        "coalesce(package, '') AS package, source, coalesce(attribution_url, '') AS url, count(*) AS images, "
+        "min(recorded) AS first_recorded, max(recorded) AS last_recorded "
+        f"FROM ({ledger.assets.select(with_time=True)}) WHERE {key_of('ref_id')} IN (FROM used) GROUP BY 1, 2, 3, 4, 5 "
         "ORDER BY images DESC, licence, package, author"
     )
-    statements = []
-    for row in rows:
-        times = [recorded[name] for name in row.pop("files")]
-        statements.append(Statement(**row, first_recorded=_time(min(times)), last_recorded=_time(max(times))))
-    conflicts = ledger.rows(
-        "SELECT source, locator, list_sort(list(DISTINCT coalesce(licence, 'unknown'))) AS licences, "
-        "list_sort(list(DISTINCT package)) AS packages "
-        f"FROM ({used}) WHERE source <> 'generated' GROUP BY source, locator HAVING count(DISTINCT licence) > 1 "
-        "ORDER BY source, locator LIMIT 100"
+    return [Statement(**row | {key: _time(row[key]) for key in ("first_recorded", "last_recorded")}) for row in rows]
+
+
+def _conflicts(ledger: Ledger) -> list[dict[str, Any]]:
+    """Return the files that were recorded under more than one licence, of accepted triplets or not."""
+    table = ledger.assets.select()
+    stated = "hash(coalesce(licence, 'unknown'))"
+    keys = ledger.rows(
+        f"SELECT hash(source, locator) AS key FROM ({table}) WHERE source <> 'generated' GROUP BY key "
+        f"HAVING min({stated}) <> max({stated}) LIMIT {_MOST_CONFLICTS}"
     )
-    return statements, conflicts
+    if not keys:
+        return []
+    listed = ", ".join(str(row["key"]) for row in keys)
+    return ledger.rows(
+        "SELECT source, locator, list_sort(list(DISTINCT coalesce(licence, 'unknown'))) AS licences, "
+        "list_sort(list(DISTINCT coalesce(package, source))) AS packages "
+        f"FROM ({table}) WHERE hash(source, locator) IN ({listed}) GROUP BY source, locator ORDER BY source, locator"
+    )
 
 
 def _shares(sets: Sequence[dict[str, Any]], images: Counter[str], accepted: int) -> list[Share]:
@@ -171,6 +179,4 @@ def _named(one: dict[str, Any]) -> str:
 
 
 def _time(milliseconds: int) -> str:
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")

@@ -17,6 +17,8 @@ MOST_IN_BUCKET = 256
 """How far apart in a bucket two hashes are still compared; a bucket of more is a flat image's, and is said."""
 
 _THREADS = 2
+_HALF = np.uint64(32)
+_PRIME = np.uint64(0x100000001B3)
 _ONES = np.array([value.bit_count() for value in range(256)], np.uint8)
 
 
@@ -36,14 +38,13 @@ def clusters(packed: Bits, *, max_distance: int) -> Clusters:
     """
     if len(packed) < 2:
         return Clusters([], 0)
-    unique, inverse = np.unique(_rows(packed), return_inverse=True)
-    inverse = inverse.reshape(-1)
-    distinct = unique.view(np.uint8).reshape(len(unique), packed.shape[1])
-    links, full = _links(distinct, max_distance)
-    labels = _components(len(unique), links)[inverse]
-    order = np.argsort(labels, kind="stable")
-    starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
-    groups = [group for group in np.split(order, starts[1:]) if group.size > 1]
+    first, inverse = _distinct(packed)
+    links, full = _links(packed[first], max_distance)
+    labels = _components(len(first), links)[inverse]
+    members = np.flatnonzero(np.bincount(labels)[labels] > 1)
+    members = members[np.argsort(labels[members], kind="stable")]
+    starts = np.flatnonzero(np.diff(labels[members]))
+    groups = np.split(members, starts + 1) if members.size else []
     return Clusters(sorted(groups, key=lambda group: (-group.size, int(group[0]))), full)
 
 
@@ -62,8 +63,21 @@ def packed_of(column: pa.ChunkedArray) -> Bits:
     return raw.reshape(len(text), -1)
 
 
-def _rows(packed: Bits) -> NDArray[np.void]:
-    return np.ascontiguousarray(packed).view(np.dtype((np.void, packed.shape[1]))).reshape(-1)
+def _distinct(packed: Bits) -> tuple[Places, Places]:
+    """Return the first place of each run of equal hashes, and for each hash the number of its run.
+
+    Hashes are ordered by a mix of their bytes. Where two different ones have the same mix, equal hashes may be split
+    into several runs; they are linked by their bands then.
+    """
+    mixed = np.zeros(len(packed), np.uint64)
+    for place in range(packed.shape[1]):
+        mixed = (mixed ^ packed[:, place]) * _PRIME
+    order = np.argsort(mixed)
+    fresh = np.ones(len(packed), bool)
+    fresh[1:] = (packed[order[1:]] != packed[order[:-1]]).any(axis=1)
+    inverse = np.empty(len(packed), np.int64)
+    inverse[order] = np.cumsum(fresh) - 1
+    return order[fresh], inverse
 
 
 def _links(packed: Bits, max_distance: int) -> tuple[Places, int]:
@@ -76,9 +90,9 @@ def _links(packed: Bits, max_distance: int) -> tuple[Places, int]:
 
 
 def _in_band(packed: Bits, band: int, bands: int, max_distance: int) -> tuple[list[Places], int]:
-    keys = _keys(packed, band, bands)
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
+    sorted_keys = np.sort((_keys(packed, band, bands) << _HALF) | np.arange(len(packed), dtype=np.uint64))
+    keys = (sorted_keys >> _HALF).astype(np.uint32)
+    order = sorted_keys.astype(np.uint32)
     links: list[Places] = []
     alike = np.arange(len(keys) - 1)
     for step in range(1, MOST_IN_BUCKET + 1):
@@ -100,9 +114,9 @@ def _near(packed: Bits, left: Places, right: Places, max_distance: int) -> Itera
 
 
 def _keys(packed: Bits, band: int, bands: int) -> NDArray[np.uint64]:
-    """Return the bits of a band as a number; of a band of more than 64 bits, the first 64, which only adds work."""
+    """Return the bits of a band as a number of 32 bits; of a wider band, its first 32, which only adds work."""
     first, last = (packed.shape[1] * 8 * edge // bands for edge in (band, band + 1))
-    last = min(last, first + 64)
+    last = min(last, first + 32)
     keys = np.zeros(len(packed), np.uint64)
     for place in range(first // 8, (last - 1) // 8 + 1):
         low, high = max(first, place * 8) - place * 8, min(last, place * 8 + 8) - place * 8
@@ -112,9 +126,17 @@ def _keys(packed: Bits, band: int, bands: int) -> NDArray[np.uint64]:
 
 
 def _components(count: int, links: Places) -> Places:
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+    """Return for each of `count` things the smallest thing that it is linked to, over any number of links.
 
-    graph = coo_array((np.ones(len(links), np.int8), (links[:, 0], links[:, 1])), shape=(count, count))
-    labels: Places = connected_components(graph, directed=False)[1]
-    return labels.astype(np.int64)
+    Each round takes the smaller label over every link, then follows labels to their end (Shiloach and Vishkin 1982).
+    """
+    labels = np.arange(count)
+    while True:
+        ends = labels[links]
+        apart = ends[:, 0] != ends[:, 1]
+        if not apart.any():
+            return labels
+        links, ends = links[apart], np.sort(ends[apart], axis=1)
+        np.minimum.at(labels, ends[:, 1], ends[:, 0])
+        while not np.array_equal(labels, labels[labels]):
+            labels = labels[labels]

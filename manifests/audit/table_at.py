@@ -66,26 +66,33 @@ class TableAt:
         local = self._files.local_path(name)
         return str(local) if local is not None else f"triptych://{name}"
 
-    def select(self, files: Sequence[DataFile] | None = None, *, with_file: bool = False) -> str:
-        """Return a SELECT of all columns over the version, or over some of its files; `filename` too if wished."""
+    def select(self, files: Sequence[DataFile] | None = None, *, with_time: bool = False) -> str:
+        """Return a SELECT of all columns over the version, or over some of its files.
+
+        With `with_time`, a column `recorded` says when the file of a row was committed, in milliseconds since 1970.
+        """
         chosen = self.files if files is None else list(files)
         if not chosen:
             nulls = ", ".join(f'NULL::{_sql_type(field.type)} AS "{field.name}"' for field in self.schema)
-            name = ", '' AS filename" if with_file else ""
-            return f"SELECT {nulls}{name} WHERE false"
+            return f"SELECT {nulls}{', 0::BIGINT AS recorded' if with_time else ''} WHERE false"
         groups: dict[tuple[str, ...], list[DataFile]] = {}
         for file, columns in zip(chosen, self._columns(chosen), strict=True):
             groups.setdefault(columns, []).append(file)
-        name = ", filename" if with_file else ""
-        return " UNION ALL ".join(self._select_alike(group, columns, name) for columns, group in groups.items())
+        return " UNION ALL ".join(self._select_alike(group, names, with_time) for names, group in groups.items())
 
-    def _select_alike(self, files: Sequence[DataFile], columns: Sequence[str], more: str) -> str:
+    def _select_alike(self, files: Sequence[DataFile], columns: Sequence[str], with_time: bool) -> str:
         listed = ", ".join(
             f'"{field.name}"' if field.name in columns else f'NULL::{_sql_type(field.type)} AS "{field.name}"'
             for field in self.schema
         )
         places = ", ".join(f"'{_escaped(self.place(file))}'" for file in files)
-        return f"SELECT {listed}{more} FROM read_parquet([{places}])"
+        if not with_time:
+            return f"SELECT {listed} FROM read_parquet([{places}])"
+        times = ", ".join(f"({number}, {file.milliseconds})" for number, file in enumerate(files))
+        return (
+            f"SELECT {listed}, recorded FROM read_parquet([{places}]) "
+            f"JOIN (VALUES {times}) AS times(number, recorded) ON file_index = number"
+        )
 
     def _columns(self, files: Sequence[DataFile]) -> list[tuple[str, ...]]:
         """Return the columns of each file, out of its footer or what is kept of it."""
