@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from curation.captions import build_captioner
 from curation.experts import build_expert, device_of
 from curation.gallery import Gallery
+from curation.graph.caption_stage import CaptionStage
 from curation.graph.decide_stage import DecideStage
 from curation.graph.expert_stage import ExpertStage
 from curation.graph.judge_stage import JudgeStage
@@ -32,6 +34,16 @@ def gallery_of(spec: JobSpec) -> Gallery:
 def load_stage(spec: JobSpec) -> LoadStage:
     """Return the stage that loads targets."""
     return LoadStage(gallery_of(spec), kind=spec.image.format)
+
+
+def caption_stage(spec: JobSpec, bought: Bought | None = None) -> CaptionStage:
+    """Return the stage that writes prompts. Raises ValueError where the spec says nothing of captions."""
+    captions, stage = spec.captions, spec.stages.caption
+    if captions is None:
+        raise ValueError("captions: the spec says nothing of them")
+    captioner = build_captioner(captions, device=device_of(stage), bought=bought, workers=stage.workers[1])
+    strip = captions.style_words == "strip"
+    return CaptionStage(captioner, template=spec.prompt, strip=strip, empty_share=captions.empty_share)
 
 
 def stylize_stage(spec: JobSpec, digests: Sequence[str] = (), bought: Bought | None = None) -> ExpertStage:

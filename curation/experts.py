@@ -5,11 +5,14 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
+from curation.spec.captions import OpenAICaptions
 from curation.spec.editing_experts import DiffusersSpec, HttpSpec
 from curation.spec.experts import ExpertEntry, RetrievalSpec, UsoStylizeSpec
-from curation.spec.model import JobSpec, StageSpec
+from curation.spec.model import JobSpec
+from curation.spec.stages import StageSpec
 from workers.endpoints.bought import Bought
 from workers.endpoints.client import Client
+from workers.endpoints.settings import EndpointSettings
 from workers.experts.base import EXPERT_ROLES, Expert, ExpertRole, Gallery
 from workers.experts.retrieval_destylizer import RetrievalDestylizer, destylizer_digest
 from workers.experts.retrieval_stylizer import RetrievalStylizer, stylizer_digest
@@ -79,19 +82,24 @@ def describe_experts(spec: JobSpec) -> dict[str, dict[str, Any]]:
 
 
 def require_endpoints(spec: JobSpec) -> None:
-    """Ask every endpoint of a job for its list of models, which costs nothing.
+    """Ask every endpoint that draws or captions for its list of models, which costs nothing.
 
     Raises ExpertError where one cannot be reached, or refuses the key: before any candidate is spent on it.
     """
-    for role in EXPERT_ROLES:
-        for place, entry in enumerate(spec.experts.of(role)):
-            if isinstance(entry, HttpSpec):
-                fault = Client(entry).check()
-                if fault is not None:
-                    raise ExpertError(
-                        f"experts.{role}[{place}]: {entry.title} cannot be asked ({fault.reason}: {fault.detail}); "
-                        "check base_url and api_key_env"
-                    )
+    asked: dict[str, EndpointSettings] = {
+        f"experts.{role}[{place}]": entry
+        for role in EXPERT_ROLES
+        for place, entry in enumerate(spec.experts.of(role))
+        if isinstance(entry, HttpSpec)
+    }
+    if isinstance(spec.captions, OpenAICaptions):
+        asked["captions"] = spec.captions
+    for key, entry in asked.items():
+        fault = Client(entry).check()
+        if fault is not None:
+            raise ExpertError(
+                f"{key}: {entry.model} cannot be asked ({fault.reason}: {fault.detail}); check base_url and api_key_env"
+            )
 
 
 def device_of(stage: StageSpec) -> str:

@@ -28,6 +28,7 @@ def load_spec(path: Path, overrides: Sequence[str] = ()) -> JobSpec:
     raw = read_mapping(path, overrides, example="image.size=256")
     _anchor(raw, path.parent)
     _anchor_scores(raw.get("scores"), path.parent)
+    _anchor_captions(raw.get("captions"), path.parent)
     try:
         _anchor_experts(raw, path.parent)
     except FileNotFoundError as error:
@@ -83,12 +84,18 @@ def _anchor_scores(scores: Any, base: Path) -> None:
         ]
 
 
+def _anchor_captions(captions: Any, base: Path) -> None:
+    """Make the folder of a model that captions start at the spec's folder; what is not there may be a hub name."""
+    if isinstance(captions, dict) and captions.get("kind") == "transformers" and isinstance(captions.get("model"), str):
+        captions["model"] = _placed(captions["model"], base)
+
+
 def _anchor_experts(raw: dict[str, Any], base: Path) -> None:
     """Make the experts' relative paths start at the spec's folder; what is not there may be a hub name, and stays."""
     roles = raw["experts"].values() if isinstance(raw.get("experts"), dict) else []
     entries = [entry for role in roles for entry in (role if isinstance(role, list) else [role])]
     for entry in entries:
-        for key in PLACES:
+        for key in (*PLACES, "instructions"):
             if isinstance(entry, dict) and isinstance(entry.get(key), str) and entry[key] != _SHIPPED_TOWER:
                 entry[key] = _placed(with_family(entry[key]), base)
 

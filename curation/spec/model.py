@@ -10,12 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from curation.ingest.limits import Limits
 from curation.policy.rules import Policy, read_policy
 from curation.sources.registry import AnySource
+from curation.spec.attempts import AttemptsSpec
+from curation.spec.captions import CaptionsSpec
 from curation.spec.experts import ExpertsSpec
 from curation.spec.judge import JudgeSpec
 from curation.spec.scores import ScoreSpec
+from curation.spec.stages import RaySpec, StageSpec, StagesSpec
 from manifests.identities import digest_of
 from manifests.images import GENERATED, UNTREATED
 from manifests.records import OPTIONAL
+from workers.experts.base import EXPERT_ROLES
 from workers.experts.faults import Fault
 from workers.experts.prompt_template import checked_template
 from workers.treatments.base import Treatment
@@ -94,42 +98,6 @@ class ShardSpec(_Part):
     )
 
 
-class StageSpec(_Part):
-    """What one stage of the graph may use."""
-
-    cpus: float = Field(default=0.25, gt=0, description="CPU cores of one worker, as Ray counts them.")
-    gpus: float = Field(default=0.0, ge=0, description="GPUs of one worker; fractions share one.")
-    batch: int = Field(default=32, ge=1, le=4096, description="Rows in one call.")
-    workers: tuple[int, int] = Field(default=(1, 1), description="Fewest and most workers.")
-
-    @field_validator("workers")
-    @classmethod
-    def _ordered(cls, workers: tuple[int, int]) -> tuple[int, int]:
-        if not 1 <= workers[0] <= workers[1]:
-            raise ValueError(f"workers is [fewest, most] with 1 <= fewest <= most, got {list(workers)}")
-        return workers
-
-
-class StagesSpec(_Part):
-    """Resources of each stage."""
-
-    ingest: StageSpec = StageSpec(cpus=1.0, workers=(1, 2))
-    load: StageSpec = StageSpec()
-    stylize: StageSpec = StageSpec()
-    destylize: StageSpec = StageSpec()
-    score: StageSpec = StageSpec()
-    judge: StageSpec = StageSpec()
-    pack: StageSpec = StageSpec()
-
-
-class RaySpec(_Part):
-    """Where the job runs."""
-
-    address: str | None = Field(default=None, description="A cluster to connect to; a local one unless given.")
-    cpus: int | None = Field(default=None, ge=1, description="Cores of the local instance; all unless given.")
-    object_store_mb: int = Field(default=400, ge=80, description="Object store of the local instance, in MB.")
-
-
 _PLACES = {"path", "table", "urls", "recursive", "extensions"}
 """Where a source looks for images; what it finds there is covered by the targets' ids."""
 
@@ -164,11 +132,13 @@ class JobSpec(_Part):
     deduplicate: DeduplicateSpec = DeduplicateSpec()
     experts: ExpertsSpec = ExpertsSpec()
     prompt: str = Field(default="a photo of {subject}", description="Prompt of layout-shifted candidates.")
+    captions: CaptionsSpec | None = None
     faults: FaultSpec = FaultSpec()
     encoder: EncoderSpec = EncoderSpec()
     scores: ScoreSpec = ScoreSpec()
     judge: JudgeSpec | None = None
     policy: Policy = Policy()
+    attempts: AttemptsSpec = AttemptsSpec()
     shards: ShardSpec = ShardSpec()
     stages: StagesSpec = StagesSpec()
     ray: RaySpec = RaySpec()
@@ -214,6 +184,18 @@ class JobSpec(_Part):
         return self
 
     @model_validator(mode="after")
+    def _routed(self) -> Self:
+        for place, route in enumerate(self.attempts.routes):
+            for role in EXPERT_ROLES:
+                known = [entry.name for entry in self.experts.of(role) if entry.name is not None]
+                if route.expert(role) not in (None, *known):
+                    raise ValueError(
+                        f"attempts.routes[{place}].{role}: no expert of experts.{role} is named "
+                        f"{route.expert(role)!r}; there are {', '.join(known) or 'none with a name'}"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _judged(self) -> Self:
         for rule in self.policy.rules:
             if rule.judged and self.judge is None:
@@ -222,7 +204,8 @@ class JobSpec(_Part):
 
     def pools(self) -> dict[str, StageSpec]:
         """Return the stages of the candidate graph, in order; all of them hold their workers while it runs."""
-        names = ("load", "stylize", "destylize", "score", *(("judge",) if self.judge else ()), "pack")
+        captioning = ("caption",) if self.captions else ()
+        names = ("load", *captioning, "stylize", "destylize", "score", *(("judge",) if self.judge else ()), "pack")
         return {name: getattr(self.stages, name) for name in names}
 
     def __hash__(self) -> int:
@@ -249,6 +232,9 @@ class JobSpec(_Part):
         """
         kept = self.model_dump(mode="json", include={"seed", "image", "limits", "prompt", "faults"})
         kept["experts"] = self.experts.generation()
+        captions = self.captions.identity() if self.captions is not None else None
+        if captions is not None:
+            kept["captions"] = captions
         kept["sources"] = [source.model_dump(mode="json", exclude=_PLACES) for source in self.sources]
         painters = self.painters()
         kept["treatments"] = {name: p.model_dump(mode="json") if p else None for name, p in painters.items()}
