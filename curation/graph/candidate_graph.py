@@ -16,8 +16,10 @@ from curation.graph.stage import StageWorker
 from curation.graph.streaming import Stream
 from curation.metrics import WorkerClock
 from curation.spec.model import JobSpec
+from manifests.files import open_writable
 from manifests.shards import Shard
 from manifests.store import Store
+from workers.endpoints.bought import Bought
 from workers.scorers.references import References
 
 
@@ -41,10 +43,13 @@ def curate(spec: JobSpec, rows: pa.Table, *, bank: References, store: Store) -> 
         return
     stages = {name: stage for name, stage in spec.pools().items() if name != "pack"}
     stream = Stream(rows, stages, shard=spec.shards.candidates)
+    made = {"spec": spec, "bought": Bought(open_writable(store.root))}
     stylizers, destylizers = expert_digests(spec, "stylize"), expert_digests(spec, "destylize")
     stream.then("load", context.load_stage, {"spec": spec})
-    stream.then("stylize", context.stylize_stage, {"spec": spec, "digests": stylizers})
-    stream.then("destylize", context.destylize_stage, {"spec": spec, "digests": destylizers})
+    if spec.captions:
+        stream.then("caption", context.caption_stage, made)
+    stream.then("stylize", context.stylize_stage, {"digests": stylizers, **made})
+    stream.then("destylize", context.destylize_stage, {"digests": destylizers, **made})
     stream.then("score", context.score_stage, {"spec": spec, "bank": bank})
     if spec.judge:
         stream.then("judge", context.judge_stage, {"spec": spec, "answers": store.answers})
