@@ -8,7 +8,7 @@ STORE ?= runs/demo
 DRAWN := --size 96 --steps 12 --shift true --id-shift o --cfg-scale 2 --batch 16 --workers 2
 SYSTEMS := --system copy-content --system copy-style --system truth --system base=nano-base
 
-.PHONY: setup demo loop family ablations test test-slow lint bench bench-training clean
+.PHONY: setup demo loop family ablations test test-slow lint bench bench-training images clean
 
 setup: $(VENV)/.ready
 
@@ -76,6 +76,12 @@ bench: npm setup
 bench-training: setup
 	$(BIN)/python benchmarks/step.py --store $(STORE)
 	$(BIN)/python benchmarks/loader.py --store $(STORE)
+
+# The images of docker/, built with docker. TORCH_INDEX is the address of PyTorch's index of CPU wheels: without it, the image
+# for nodes without a GPU is some 4 GB larger.
+images:
+	docker build --file docker/Dockerfile --target cpu --build-arg TORCH_INDEX=$(TORCH_INDEX) --build-arg REVISION=$(shell git rev-parse HEAD) --tag triptych:cpu .
+	docker build --file docker/Dockerfile --target gpu --build-arg REVISION=$(shell git rev-parse HEAD) --tag triptych:gpu .
 
 clean:
 	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
