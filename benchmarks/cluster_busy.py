@@ -65,7 +65,7 @@ def run_one(seconds: float, rows: int, gpus: int, batch: int, load_batch: int, s
     import ray
 
     from curation.simulate.asleep import Pace, run_asleep
-    from curation.spec.model import StageSpec
+    from curation.spec.stages import StageSpec
 
     ray.init(
         address="local",

@@ -23,7 +23,8 @@ from curation.graph.ingest_graph import IngestWorker
 from curation.graph.rows import Row, is_open
 from curation.graph.stage import Stage
 from curation.job import plan_targets
-from curation.spec.model import JobSpec, StageSpec
+from curation.spec.model import JobSpec
+from curation.spec.stages import StageSpec
 from manifests.images import ImageRef
 from manifests.records import ROLES
 

@@ -13,6 +13,7 @@ from curation.deduplicate import perceptual_hash
 from curation.gallery import UnavailableError
 from curation.graph.encoding import encode
 from curation.graph.pack import describe_asset
+from curation.graph.resources import pool
 from curation.spec.model import JobSpec
 from manifests.arrow_schema import arrow_schema, to_table
 from manifests.identities import asset_id
@@ -59,15 +60,12 @@ def ingest(spec: JobSpec, refs: Sequence[ImageRef]) -> Iterator[pa.Table]:
         for start in range(0, len(refs), _BLOCK)
     ]
     stage = spec.stages.ingest
-    low, high = stage.workers
     rows = ray.data.from_arrow(blocks).map_batches(
         IngestWorker,
         fn_constructor_kwargs={"spec": spec},
         batch_size=stage.batch,
         batch_format="pyarrow",
-        num_cpus=stage.cpus,
-        num_gpus=stage.gpus,
-        compute=ray.data.ActorPoolStrategy(min_size=low, max_size=high),
+        **pool(stage),
     )
     for batch in rows.iter_batches(batch_size=None, batch_format="pyarrow"):
         yield batch.select(arrow_schema(Asset).names).cast(arrow_schema(Asset))

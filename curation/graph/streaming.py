@@ -11,8 +11,9 @@ import pyarrow as pa
 import ray
 
 from curation import logs
+from curation.graph.resources import pool
 from curation.graph.stage import StageWorker
-from curation.spec.model import StageSpec
+from curation.spec.stages import StageSpec
 
 _NAMES = "triptych_stages"
 _QUEUES = "curation.graph.queues"
@@ -80,16 +81,6 @@ class Stream:
             batch_format="pyarrow",
             **pool(resources),
         )
-
-
-def pool(stage: StageSpec) -> dict[str, Any]:
-    """Return what Ray Data is told of a stage's workers."""
-    low, high = stage.workers
-    return {
-        "num_cpus": stage.cpus,
-        "num_gpus": stage.gpus,
-        "compute": ray.data.ActorPoolStrategy(min_size=low, max_size=high),
-    }
 
 
 def _watch_queues(settings: Any) -> None:

@@ -17,7 +17,7 @@ from curation.graph.rows import SCHEMA, Row
 from curation.graph.stage import Stage
 from curation.graph.streaming import Stream
 from curation.metrics import WorkerClock
-from curation.spec.model import StageSpec
+from curation.spec.stages import StageSpec
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from curation.graph.streaming import task_rows
 from curation.simulate.asleep import Pace
-from curation.spec.model import StageSpec
+from curation.spec.stages import StageSpec
 
 
 class DoesNotFitError(ValueError):

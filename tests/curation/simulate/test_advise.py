@@ -11,7 +11,7 @@ from curation.simulate.asleep import Pace
 from curation.simulate.engine import simulate
 from curation.simulate.job import Attempts, simulate_attempts
 from curation.simulate.model import Machines, StageModel, Work
-from curation.spec.model import StageSpec
+from curation.spec.stages import StageSpec
 
 
 def work(

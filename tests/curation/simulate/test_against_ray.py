@@ -11,7 +11,7 @@ import pytest
 from curation.simulate.asleep import Pace, run_asleep
 from curation.simulate.engine import simulate
 from curation.simulate.model import Machines, StageModel, Work
-from curation.spec.model import StageSpec
+from curation.spec.stages import StageSpec
 
 TOLERANCE = 0.3
 """Relative, of the time between the first shard and the last: tests run on machines that are busy with other things."""

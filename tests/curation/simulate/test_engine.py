@@ -12,7 +12,7 @@ from curation.simulate.asleep import Pace
 from curation.simulate.engine import simulate
 from curation.simulate.model import DoesNotFitError, Machines, Overheads, StageModel, Work
 from curation.simulate.timeline import Timeline
-from curation.spec.model import StageSpec
+from curation.spec.stages import StageSpec
 
 _QUICK = Overheads(dispatch=0.0, launch=0.0, begin=0.0)
 
