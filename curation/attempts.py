@@ -1,0 +1,80 @@
+"""Further attempts at candidates that failed: which ones, and what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation.graph.rows import SCHEMA, Row, origin_of, to_table
+from curation.spec.attempts import RouteSpec
+from curation.spec.model import JobSpec
+from manifests.identities import digest_of, seed_of
+from manifests.tables import Table
+from workers.experts.base import EXPERT_ROLES
+
+_CHUNK = 1024
+
+
+def attempt_id(first: str, attempt: int, route: str) -> str:
+    """Return the id of a further attempt: of the candidate that it is at, its number, and its route's digest."""
+    return digest_of([first, attempt, route])
+
+
+def next_attempts(tried: pa.Table, triplets: Table, spec: JobSpec, attempt: int) -> pa.Table:
+    """Return the further attempts at candidates that were rejected, as a table with the schema of the graph.
+
+    `tried` are the rows of the attempt before as they were proposed; what became of them is read from the manifest,
+    so whoever asks, before or after an interruption, gets the same attempts. Rows that are not committed yet, that were
+    accepted, or that no further attempt can help, are left out.
+    """
+    route = spec.attempts.route(attempt)
+    failed = _rejected(triplets, tried["candidate_id"], route)
+    open_ones = tried.filter(pc.is_in(tried["candidate_id"], value_set=pa.array(sorted(failed), pa.string())))
+    parts = [SCHEMA.empty_table()]
+    rows = _again(open_ones, spec, route, attempt)
+    while chunk := list(islice(rows, _CHUNK)):
+        parts.append(to_table(chunk))
+    return pa.concat_tables(parts)
+
+
+def _again(rows: pa.Table, spec: JobSpec, route: RouteSpec, attempt: int) -> Iterator[Row]:
+    for batch in rows.to_batches(max_chunksize=_CHUNK):
+        for row in batch.to_pylist():
+            yield _changed(row, spec, route, attempt)
+
+
+def _changed(row: Row, spec: JobSpec, route: RouteSpec, attempt: int) -> Row:
+    """Return a row as it was proposed, with another id, other seeds, and what the route changes."""
+    first = row["retries"] or row["candidate_id"]
+    own = attempt_id(first, attempt, route.digest)
+    changed: dict[str, Any] = {
+        **row,
+        "candidate_id": own,
+        "attempt": attempt,
+        "route": route.name,
+        "retries": first,
+        "fault": None,  # faults are there to measure filters; an attempt is there to succeed
+        "truth": None,
+    }
+    for role in EXPERT_ROLES:
+        changed[f"{role}_seed"] = seed_of(own, f"{role}/{spec.seed}")
+        changed[f"{role}_choice"] = route.expert(role)
+    if route.prompt is not None and row["layout"] == "shifted":
+        changed["prompt"] = route.prompt.format(subject=origin_of(row, "target").spoken)
+    return changed
+
+
+def _rejected(triplets: Table, wanted: pa.ChunkedArray, route: RouteSpec) -> set[str]:
+    """Return which of some candidates were rejected for reasons that the route takes."""
+    ids = wanted.combine_chunks()
+    failed: set[str] = set()
+    for batch in triplets.batches(["candidate_id", "accepted", "reasons"]):
+        mine = batch.filter(pc.is_in(batch["candidate_id"].cast(pa.string()), value_set=ids))
+        for row in mine.to_pylist():
+            if not row["accepted"] and route.takes(tuple(row["reasons"])):
+                failed.add(row["candidate_id"])
+    return failed
