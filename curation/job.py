@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -18,11 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
+from curation.attempts import next_attempts
 from curation.candidates import Digests, IngestedTarget, in_shard_order, proposals
 from curation.cluster import cluster
 from curation.context import examine_judge, gallery_of, reference_bank
 from curation.deduplicate import nearest_earlier
-from curation.experts import describe_experts
+from curation.experts import describe_experts, require_endpoints
 from curation.logs import name_job
 from curation.metrics import count_commit
 from curation.scoring import scoring_digest
@@ -32,7 +34,9 @@ from manifests.arrow_schema import to_table
 from manifests.identities import digest_of
 from manifests.images import ImageRef
 from manifests.records import Job, Judgement
+from manifests.resume import committed
 from manifests.store import Store
+from workers.scorers.references import References
 
 _LIBRARIES = ("triptych", "ray", "torch", "pyarrow", "deltalake", "webdataset", "pillow", "opencv-python-headless")
 
@@ -52,9 +56,11 @@ class Progress:
     refused: int = 0
     duplicates: int = 0
     candidates: int = 0
+    attempt: int = 0
     committed_before: int = 0
     other_policy: int = 0
     committed: int = 0
+    left_out: int = 0
     accepted: int = 0
     shards: int = 0
     canaries: int = 0
@@ -93,29 +99,29 @@ def run_job(
     """Run a job into a store, or what is left of it.
 
     Candidates that the manifest holds are not made again. `limit` takes the first so many targets. Every run leaves
-    a row in `jobs`, also one that is interrupted (KeyboardInterrupt passes through) or fails.
+    a row in `jobs`, also one that is interrupted (KeyboardInterrupt passes through) or fails. Other jobs may write to
+    the store meanwhile: what they commit first is left out, and counted in `Progress.left_out`.
     """
     progress = Progress()
     started, clock = datetime.now(UTC), time.monotonic()
-    store = Store(store.root.absolute())
+    store = store.absolute()
     job_id = digest_of([spec.digest, started.isoformat(), platform.node()])[:12]
     name_job(job_id)
     status: Literal["finished", "interrupted", "failed"] = "failed"
     hook(progress)
     experts = describe_experts(spec)
     refs = plan_targets(spec, limit)
-    with store.writing():
-        try:
-            _run(spec, store, refs, progress, hook)
-            status = "finished"
-        except KeyboardInterrupt:
-            status = "interrupted"
-            raise
-        finally:
-            summary = Summary(job_id, status, time.monotonic() - clock, progress)
-            _record(spec, store, summary, experts, started)
-        progress.phase = "done"
-        hook(progress)
+    try:
+        _run(spec, store, refs, progress, hook, job_id)
+        status = "finished"
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise
+    finally:
+        summary = Summary(job_id, status, time.monotonic() - clock, progress)
+        _record(spec, store, summary, experts, started)
+    progress.phase = "done"
+    hook(progress)
     return summary
 
 
@@ -129,7 +135,9 @@ def plan_targets(spec: JobSpec, limit: int | None = None) -> list[ImageRef]:
     return targets[:limit]
 
 
-def _run(spec: JobSpec, store: Store, refs: Sequence[ImageRef], progress: Progress, hook: ProgressHook) -> None:
+def _run(
+    spec: JobSpec, store: Store, refs: Sequence[ImageRef], progress: Progress, hook: ProgressHook, job_id: str
+) -> None:
     digests = Digests(spec.generation_digest, scoring_digest(spec), spec.policy.digest)
     progress.targets = len(refs)
     progress.phase = "ingest"
@@ -139,18 +147,42 @@ def _run(spec: JobSpec, store: Store, refs: Sequence[ImageRef], progress: Progre
         targets = _ingest(spec, store, refs, progress, hook, ray_needed)
         candidates = proposals(targets, spec, digests)
         del targets
-        progress.candidates = candidates.num_rows
-        done = store.triplets.read(["candidate_id", "policy_digest"])
-        here = done.filter(pc.is_in(done["candidate_id"], value_set=candidates["candidate_id"].combine_chunks()))
-        progress.other_policy = pc.sum(pc.not_equal(here["policy_digest"], digests.policy)).as_py() or 0
-        todo = _left_to_do(candidates, done["candidate_id"])
-        del candidates
-        progress.committed_before = progress.candidates - todo.num_rows
-        if todo.num_rows:
-            ray_needed()
-            _examine(spec, store, refs, progress, hook)
-            _curate(spec, store, todo, progress, hook)
+        prepared = cache(lambda: _prepared(spec, store, refs, progress, hook, ray_needed))
+        for attempt in range(spec.attempts.most):
+            if attempt:
+                candidates = next_attempts(candidates, store.triplets, spec, attempt)
+            if not candidates.num_rows:
+                break
+            progress.attempt = attempt
+            progress.candidates += candidates.num_rows
+            here = committed(store.triplets, candidates["candidate_id"], policy=digests.policy)
+            progress.other_policy += here.other_policy
+            todo = in_shard_order(candidates.filter(here.missing))
+            progress.committed_before += candidates.num_rows - todo.num_rows
+            if todo.num_rows:
+                _curate(spec, store, todo, prepared(), progress, hook, job_id)
     store.write_index()
+
+
+def _prepared(
+    spec: JobSpec,
+    store: Store,
+    refs: Sequence[ImageRef],
+    progress: Progress,
+    hook: ProgressHook,
+    ray_needed: Callable[[], None],
+) -> References:
+    """Examine the judge, and return what scores are held against; needed only where there is something left to do."""
+    import ray
+
+    require_endpoints(spec)
+    ray_needed()
+    _examine(spec, store, refs, progress, hook)
+    progress.phase = "bank"
+    hook(progress)
+    needed = {"num_cpus": spec.stages.score.cpus, "num_gpus": spec.stages.score.gpus}
+    references: References = ray.get(ray.remote(**needed)(reference_bank).remote(spec))
+    return references
 
 
 def _once(start: Callable[[], None]) -> Callable[[], None]:
@@ -166,12 +198,6 @@ def _once(start: Callable[[], None]) -> Callable[[], None]:
     return call
 
 
-def _left_to_do(candidates: pa.Table, done: pa.ChunkedArray) -> pa.Table:
-    """Return the candidates that are not committed yet, in the order in which shards are filled."""
-    committed = pc.is_in(candidates["candidate_id"], value_set=done.combine_chunks())
-    return in_shard_order(candidates.filter(pc.invert(committed)))
-
-
 def _ingest(
     spec: JobSpec,
     store: Store,
@@ -185,9 +211,11 @@ def _ingest(
     gallery = gallery_of(spec)
     ids = [gallery.ref_id(ref) for ref in refs]
     columns = ["ref_id", "asset_id", "perceptual_hash", "refused", "detail", "role"]
-    wanted = set(ids)
-    known = {row["ref_id"]: row for row in store.assets.read(columns).to_pylist() if row["ref_id"] in wanted}
-    known = {ref_id: row for ref_id, row in known.items() if row["perceptual_hash"] or row["refused"]}
+    wanted = pa.array(ids, pa.string())
+    known: dict[str, dict[str, Any]] = {}
+    for found in store.assets.batches(columns):
+        mine = found.filter(pc.is_in(found["ref_id"].cast(pa.string()), value_set=wanted))
+        known |= {row["ref_id"]: row for row in mine.to_pylist() if row["perceptual_hash"] or row["refused"]}
     progress.ingested = len(known)
     fresh = {ref_id: ref for ref_id, ref in zip(ids, refs, strict=True) if ref_id not in known}
     if fresh:
@@ -229,25 +257,32 @@ def _examine(spec: JobSpec, store: Store, refs: Sequence[ImageRef], progress: Pr
     hook(progress)
 
 
-def _curate(spec: JobSpec, store: Store, todo: pa.Table, progress: Progress, hook: ProgressHook) -> None:
-    import ray
-
+def _curate(
+    spec: JobSpec,
+    store: Store,
+    todo: pa.Table,
+    references: References,
+    progress: Progress,
+    hook: ProgressHook,
+    job_id: str,
+) -> None:
     from curation.graph.candidate_graph import curate
+    from curation.graph.pack import funnel_counts
 
-    progress.phase = "bank"
-    hook(progress)
-    needed = {"num_cpus": spec.stages.score.cpus, "num_gpus": spec.stages.score.gpus}
-    bank = ray.get(ray.remote(**needed)(reference_bank).remote(spec))
     progress.phase = "curate"
     hook(progress)
-    for packed in curate(spec, todo, bank=bank, store=store):
-        store.commit(packed.triplets, packed.assets, packed.shards, judgements=packed.judgements)
-        count_commit(packed.triplets, packed.judgements, [shard.bytes for shard in packed.shards])
-        _log.info("committed %d candidates in %d shards", packed.counts["candidates"], len(packed.shards))
-        progress.committed += packed.counts["candidates"]
-        progress.accepted += packed.counts["accepted"]
-        progress.shards += len(packed.shards)
-        progress.reasons.update(packed.counts["reasons"])
+    for packed in curate(spec, todo, bank=references, store=store):
+        done = store.commit(packed.triplets, packed.assets, packed.shards, judgements=packed.judgements, job=job_id)
+        count_commit(done.triplets, packed.judgements, [shard.bytes for shard in done.shards])
+        _log.info("committed %d candidates in %d shards", done.triplets.num_rows, len(done.shards))
+        if done.left_out:
+            _log.warning("left out %d candidates that another job had committed meanwhile", done.left_out)
+        counts = funnel_counts(done.triplets.to_pylist()) if done.left_out else packed.counts
+        progress.left_out += done.left_out
+        progress.committed += counts["candidates"]
+        progress.accepted += counts["accepted"]
+        progress.shards += len(done.shards)
+        progress.reasons.update(counts["reasons"])
         hook(progress)
 
 

@@ -80,9 +80,14 @@ def funnel(progress: Progress) -> RenderableType:
         table.add_row(f"{progress.refused:,}", "targets refused at ingest", style="yellow")
     if progress.duplicates:
         table.add_row(f"{progress.duplicates:,}", "targets that repeat an earlier one", style="yellow")
+    if progress.attempt:
+        table.add_row(f"{progress.attempt + 1}.", "attempt at what failed before")
     if progress.committed_before:
         table.add_row(f"{progress.committed_before:,}", "candidates committed by earlier runs")
     table.add_row(f"{progress.committed:,}", "candidates committed")
+    if progress.left_out:
+        said = "candidates were committed by another job meanwhile, and left out here"
+        table.add_row(f"{progress.left_out:,}", said, style="yellow")
     table.add_row(f"{progress.accepted:,}", f"accepted, in {progress.shards:,} shards", style="green")
     if progress.canaries:
         table.add_row(f"{progress.canary_hits}/{progress.canaries}", "canaries judged rightly")
@@ -94,5 +99,6 @@ def funnel(progress: Progress) -> RenderableType:
 def _line(progress: Progress) -> str:
     done = progress.committed_before + progress.committed
     if progress.phase == "curate" and progress.candidates:
-        return f"candidates {done:,}/{progress.candidates:,}, accepted {progress.accepted:,}"
+        again = f"attempt {progress.attempt + 1}, " if progress.attempt else ""
+        return f"{again}candidates {done:,}/{progress.candidates:,}, accepted {progress.accepted:,}"
     return _PHASES[progress.phase]

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from manifests.files import Files
+from manifests.identities import asset_id
 
 KEPT_SAMPLES = 2**17
 """Samples of which the places are kept in memory, some 0.5 kB each; a loader's window spans far fewer."""
@@ -24,6 +25,13 @@ class MemberPlace(NamedTuple):
     offset: int
     size: int
     sha256: str
+
+
+def same_bytes(data: bytes, sha256: str, place: str) -> bytes:
+    """Return data that has this sha256. Raises OSError on other data, naming its place."""
+    if asset_id(data) != sha256:
+        raise OSError(f"{place} has other bytes than its index says; it was damaged")
+    return data
 
 
 class ShardIndex:

@@ -12,12 +12,14 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable, QueryBuilder
 
 from manifests.arrow_schema import arrow_schema
-from manifests.files import Files, NoSuchRootError, delta_options, open_files
+from manifests.chain import DIGEST, GENESIS
+from manifests.delta_errors import without_secrets
+from manifests.files import Files, NoSuchRootError, delta_options
 from manifests.images import Split
 from manifests.merkle import leaf_of, link, root_of
+from manifests.moves import open_moved
 from manifests.records import ROLES, Triplet
 from manifests.shard_index import ShardIndex, ShardIndexes
-from manifests.store import DIGEST, GENESIS
 from manifests.where import WhereError, check, condition, fault_of
 
 SIZES = {f"{role}_{side}": (role, side) for role in ROLES for side in ("width", "height")}
@@ -41,7 +43,7 @@ class Snapshot:
     def __init__(self, root: str | Path, version: int | None = None) -> None:
         """Open a store at a version, or at the newest. Raises SnapshotError where it, or that version, is not there."""
         try:
-            self.files = open_files(root)
+            self.files = open_moved(root)
             self._options = delta_options(root)
         except (ImportError, OSError) as error:
             raise SnapshotError(str(error)) from None
@@ -182,10 +184,7 @@ class Snapshot:
             self.files.read(_log(name, 0))
         except OSError as plain:
             return SnapshotError(str(plain))
-        text = str(error).splitlines()[0]
-        for key, value in self._options.items():
-            if "KEY" in key or "TOKEN" in key:
-                text = text.replace(value, "***")
+        text = without_secrets(error, self._options)
         return SnapshotError(
             f"{self.root}: its table `{name}` cannot be read; were files vacuumed, or copied only in part? {text}"
         )

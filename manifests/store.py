@@ -1,183 +1,219 @@
-"""A store: shards, tables and index in one folder, and the only door through which anything is committed."""
+"""A store: shards, tables and index below one root, and the only door through which anything is committed."""
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from filelock import FileLock, Timeout
 
 from manifests.answers import Answers
+from manifests.chain import JOB, Chain, Link, commit_words, live_shards
+from manifests.files import Files, WritableFiles, open_writable
 from manifests.images import Split
-from manifests.merkle import leaf_of, link, root_of
-from manifests.records import LATER, TIMES
-from manifests.shards import Shard
-from manifests.tables import TABLES, Table
+from manifests.moves import MovedFiles
+from manifests.shard_joining import join
+from manifests.shards import FOLDER, Shard
+from manifests.tables import Addition, Table
 
-GENESIS = "0" * 64
-"""What the first commit names as the digest of the commit before it."""
+STRIPS = "report/rejected/"
 
-ROOT, PREVIOUS, DIGEST, SHARDS = "triptych.root", "triptych.previous", "triptych.digest", "triptych.shards"
-"""Keys of a commit's metadata."""
+_SPLITS: tuple[Split, ...] = ("train", "heldout")
 
 
-class StoreBusyError(RuntimeError):
-    """Another process is writing to the store."""
+@dataclass(frozen=True)
+class Committed:
+    """What a commit added, and what it left out since another job had committed it meanwhile."""
 
-
-def commit_root(rows: Sequence[Mapping[str, Any]], shards: Sequence[Mapping[str, Any]]) -> str:
-    """Return the Merkle root of a commit: over its rows of `triplets` in order of id, then its shards in order of name.
-
-    `follows` is left out of the rows: it is the commit's own place in the chain, which the digest covers. So are the
-    times that candidates took, and columns of later releases where they are null (`manifests.records.LATER`).
-    """
-    ordered = sorted(rows, key=lambda row: str(row["candidate_id"]))
-    leaves = [leaf_of({key: row[key] for key in row if _is_covered(key, row[key])}) for row in ordered]
-    return root_of(leaves + [leaf_of(shard) for shard in sorted(shards, key=lambda shard: str(shard["name"]))])
-
-
-_NOT_COVERED = {"follows", *TIMES}
-
-
-def _is_covered(column: str, value: Any) -> bool:
-    return column not in _NOT_COVERED and (value is not None or column not in LATER)
+    triplets: pa.Table
+    shards: list[Shard]
+    left_out: int = 0
+    """Candidates."""
 
 
 class Store:
-    """One folder that holds a curated data set.
+    """A curated data set in a local folder, or below `s3://bucket/prefix`.
 
     `<root>/shards/*.tar` with an index beside each, `<root>/index*.json` in the form that `wids` reads,
     `<root>/tables/*` as Delta tables. A shard exists when the `triplets` table says so; files that no commit names
-    are left-overs of a run that was cut off, and `garbage` lists them.
+    are left-overs of a run that was cut off, and `triptych store gc` clears them away.
+
+    Any number of jobs may write at once (docs/store.md). A store can be sent to other processes: what it knows of the
+    tables stays behind.
     """
 
-    def __init__(self, root: Path) -> None:
+    root: str | Path
+    """As the user gave it."""
+
+    def __init__(self, root: str | Path) -> None:
+        """Take a store's root; nothing is read yet. Raises as `open_writable`."""
         self.root = root
-        self.shards = root / "shards"
+        self.files: WritableFiles = open_writable(root)
+        self.reading: Files = MovedFiles(self.files)
         self.assets, self.triplets, self.judgements, self.jobs = (
-            Table(root / "tables" / name, TABLES[name]) for name in ("assets", "triplets", "judgements", "jobs")
+            Table(self.files, name) for name in ("assets", "triplets", "judgements", "jobs")
         )
+        self._chain = Chain(self.triplets.log)
+        self.triplets.watch(self._chain.take)
+
+    def __reduce__(self) -> tuple[type[Store], tuple[str | Path]]:
+        return Store, (self.root,)
+
+    @property
+    def name(self) -> str:
+        """Return the last part of the root."""
+        return Path(self.files.root).name
 
     @property
     def answers(self) -> Answers:
         """Return the judge's answers that are kept until they are committed."""
-        return Answers(self.root / "cache" / "answers")
+        return Answers(self.files, "cache/answers")
 
-    def strip(self, candidate: str) -> Path:
-        """Return where the thumbnails of a rejected candidate lie, if some were kept for the report."""
-        return self.root / "report" / "rejected" / f"{candidate}.webp"
+    def absolute(self) -> Store:
+        """Return the same store under a root that means the same in every working directory."""
+        local = self.files.local_path("")
+        return self if local is None else Store(local.absolute())
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold the store's writer lock; it falls with the process that holds it, however that ends.
-
-        Raises StoreBusyError at once where another process holds it.
-        """
-        self.root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.root / ".writer.lock")
-        try:
-            with lock.acquire(timeout=0):
-                yield
-        except Timeout:
-            raise StoreBusyError(
-                f"another job is writing to {self.root}: wait for it to end, or choose another --store"
-            ) from None
+    def strip(self, candidate: str) -> str:
+        """Return under which name the thumbnails of a rejected candidate lie, if some were kept for the report."""
+        return f"{STRIPS}{candidate}.webp"
 
     def committed_candidates(self) -> set[str]:
         """Return the ids of all candidates that the manifest holds, accepted or rejected."""
         return set(self.triplets.read(["candidate_id"])["candidate_id"].to_pylist())
 
+    def links(self) -> list[Link]:
+        """Return the commits of the chain, oldest first; those that were read before are not read again."""
+        return self._chain.links(self.triplets.catch_up())
+
     def committed_shards(self) -> list[dict[str, Any]]:
-        """Return what the manifest says of each shard (name, split, samples, bytes, sha256), in order of name."""
-        shards: dict[str, dict[str, Any]] = {}
-        for commit in self.triplets.history():
-            for shard in json.loads(commit.get(SHARDS, "[]")):
-                shards[shard["name"]] = shard
-        return [shards[name] for name in sorted(shards)]
+        """Return what the manifest says of each shard that holds the data set, in order of name.
+
+        Each has name, split, samples, bytes and sha256. A shard that a compaction has replaced is not among them.
+        """
+        return live_shards(self.links())
 
     def head(self) -> str:
         """Return the digest of the newest commit, which covers all before it."""
-        digests = [commit[DIGEST] for commit in self.triplets.history() if DIGEST in commit]
-        return digests[-1] if digests else GENESIS
+        return self._chain.head(self.triplets.catch_up())
 
     def commit(
-        self, triplets: pa.Table, assets: pa.Table, shards: Sequence[Shard], *, judgements: pa.Table | None = None
-    ) -> None:
-        """Commit finished shards, their candidates and the images behind them.
+        self,
+        triplets: pa.Table,
+        assets: pa.Table,
+        shards: Sequence[Shard],
+        *,
+        judgements: pa.Table | None = None,
+        job: str | None = None,
+    ) -> Committed:
+        """Commit finished shards, their candidates and the images behind them, and return what was added.
 
         Assets go first: should the process end between the two writes, rows in `assets` that no triplet names do no
-        harm, and the next run adds only those that are missing. The append to `triplets` is the one transaction that
-        makes candidates and shards exist.
+        harm, and the next run adds only those that are missing. The next version of `triplets` is the one write that
+        makes candidates and shards exist, and one writer gets it. Candidates that another job committed meanwhile are
+        left out, and a shard that holds some of them is written again without them; the file with them is left for gc,
+        since a third job may be about to do the same. Raises OSError where a shard is not there.
         """
         self.add_assets(assets)
         if judgements is not None:
             self.add_judgements(judgements)
-        described = [
-            {"name": s.name, "split": s.split, "samples": s.samples, "bytes": s.bytes, "sha256": s.sha256}
-            for s in shards
-        ]
-        previous = self.head()
-        root = commit_root(triplets.to_pylist(), described)
-        metadata = {
-            ROOT: root,
-            PREVIOUS: previous,
-            DIGEST: link(previous, root),
-            SHARDS: json.dumps(described, sort_keys=True),
-        }
-        column = triplets.schema.get_field_index("follows")
-        stamped = triplets.set_column(column, "follows", pa.array([previous] * triplets.num_rows, pa.string()))
-        self.triplets.append(stamped, metadata=metadata)
+        for shard in shards:
+            self._check_there(shard)
+        outcome = Committed(triplets, list(shards))
+
+        def prepare() -> Addition | None:
+            nonlocal outcome
+            there = self.triplets.known().hold(triplets["candidate_id"]).combine_chunks()
+            fresh, left_out = triplets, set[str]()
+            kept = list(shards)
+            if pc.any(there).as_py():
+                left_out = set(triplets.filter(there)["candidate_id"].to_pylist())
+                fresh, kept = self._without(triplets.filter(pc.invert(there)), shards, left_out)
+            outcome = Committed(fresh, kept, len(left_out))
+            if not fresh.num_rows and not kept:
+                return None
+            previous = self._chain.head(self.triplets.version)
+            words = commit_words(previous, fresh.to_pylist(), [shard.described() for shard in kept])
+            return Addition(_following(fresh, previous), words | ({JOB: job} if job else {}))
+
+        self.triplets.commit(prepare)
+        return outcome
 
     def add_assets(self, assets: pa.Table) -> None:
         """Append the assets that the manifest does not hold yet."""
-        known = self.assets.read(["ref_id"])["ref_id"]
-        fresh = assets.filter(pc.invert(pc.is_in(assets["ref_id"], value_set=known.combine_chunks())))
-        if fresh.num_rows:
-            seen: set[str] = set()
-            first = [ref not in seen and not seen.add(ref) for ref in fresh["ref_id"].to_pylist()]  # type: ignore[func-returns-value]
-            self.assets.append(fresh.filter(pa.array(first)))
+        self.assets.append_once(assets)
 
     def add_judgements(self, judgements: pa.Table) -> None:
         """Append the judgements that the manifest does not hold yet: by what was judged, by whom, with which prompt."""
-        keys = ["candidate_id", "judge_digest", "prompt_digest"]
-        if judgements.num_rows:
-            known = set(zip(*self.judgements.read(keys).to_pydict().values(), strict=True))
-            asked = zip(*judgements.select(keys).to_pydict().values(), strict=True)
-            fresh = judgements.filter(pa.array([key not in known for key in asked], pa.bool_()))
-            if fresh.num_rows:
-                self.judgements.append(fresh)
+        self.judgements.append_once(judgements)
+
+    def commit_joined(self, shards: Sequence[dict[str, Any]], replaced: Collection[str]) -> bool:
+        """Commit shards made of parts of others, and tell whether: not where one of those is replaced already."""
+        done = False
+
+        def prepare() -> Addition | None:
+            nonlocal done
+            version = self.triplets.version
+            done = set(replaced) <= {shard["name"] for shard in live_shards(self._chain.links(version))}
+            if not done:
+                return None
+            return Addition(self.triplets.schema.empty_table(), commit_words(self._chain.head(version), [], shards))
+
+        self.triplets.commit(prepare)
+        return done
 
     def write_index(self) -> None:
-        """Write `index.json` (all shards) and `index-train.json`, `index-heldout.json` (one split), as `wids` reads."""
-        shards = self.committed_shards()
-        self._write_index("index.json", shards)
-        splits: tuple[Split, ...] = ("train", "heldout")
-        for split in splits:
-            self._write_index(f"index-{split}.json", [shard for shard in shards if shard["split"] == split])
+        """Write `index.json` (all shards) and `index-train.json`, `index-heldout.json` (one split), as `wids` reads.
 
-    def garbage(self) -> list[Path]:
-        """Return files in `shards/` that no commit names, and temporary files of writers that were cut off."""
-        named = {shard["name"] for shard in self.committed_shards()}
-        keep = named | {f"{name}.index.json" for name in named}
-        if not self.shards.is_dir():
-            return []
-        return sorted(path for path in self.shards.iterdir() if path.name not in keep)
+        Where another job commits meanwhile they are written again, so that the last writer's are the newest.
+        """
+        while True:
+            version = self.triplets.catch_up()
+            shards = live_shards(self._chain.links(version))
+            self._write_index("index.json", shards)
+            for split in _SPLITS:
+                self._write_index(f"index-{split}.json", [shard for shard in shards if shard["split"] == split])
+            if self.triplets.catch_up() == version:
+                return
+
+    def _without(
+        self, rows: pa.Table, shards: Sequence[Shard], left_out: Collection[str]
+    ) -> tuple[pa.Table, list[Shard]]:
+        """Return rows and shards without some candidates; rows are told in which shard they lie now, and where."""
+        kept, places = list[Shard](), dict[str, tuple[str, int]]()
+        for shard in shards:
+            keep = shard.offsets.keys() - left_out
+            if len(keep) == len(shard.offsets):
+                kept.append(shard)
+            elif keep:
+                kept.append(join(self.files, [shard.name], split=shard.split, keep=keep).shard)
+                places |= {key: (kept[-1].name, offset) for key, offset in kept[-1].offsets.items()}
+        if not places:
+            return rows, kept
+        changed = rows.to_pylist()
+        for row in changed:
+            row["shard"], row["offset"] = places.get(row["candidate_id"], (row["shard"], row["offset"]))
+        return pa.Table.from_pylist(changed, rows.schema), kept
+
+    def _check_there(self, shard: Shard) -> None:
+        size = self.files.stat(f"{FOLDER}/{shard.name}").size
+        if size != shard.bytes:
+            raise OSError(
+                f"{self.files.root}/{FOLDER}/{shard.name} has {size} bytes, not {shard.bytes} as it was written"
+            )
 
     def _write_index(self, name: str, shards: Sequence[dict[str, Any]]) -> None:
         index = {
             "__kind__": "wids-shard-index-v1",
             "wids_version": 1,
-            "name": self.root.name,
+            "name": self.name,
             "shardlist": [
                 {
-                    "url": f"shards/{shard['name']}",
+                    "url": f"{FOLDER}/{shard['name']}",
                     "nsamples": shard["samples"],
                     "filesize": shard["bytes"],
                     "sha256": shard["sha256"],
@@ -186,8 +222,9 @@ class Store:
                 for shard in shards
             ],
         }
-        handle, temporary = tempfile.mkstemp(dir=self.root, suffix=".part")
-        with os.fdopen(handle, "w") as file:
-            json.dump(index, file, indent=1)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(self.root / name)
+        self.files.put(name, json.dumps(index, indent=1).encode())
+
+
+def _following(rows: pa.Table, previous: str) -> pa.Table:
+    column = rows.schema.get_field_index("follows")
+    return rows.set_column(column, "follows", pa.array([previous] * rows.num_rows, pa.string()))

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from curation.cli.agreement import agreement
 from curation.cli.failure import fail
 from curation.cli.simulate import simulate
-from curation.cli.stores import existing_store
+from curation.cli.stores import existing_store, new_store
 
 if TYPE_CHECKING:
     from curation.job import Summary
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Plan and run curation jobs, calibrate their policy, and look at what came out.")
 
 SpecPath = Annotated[Path, typer.Argument(metavar="SPEC", help="Job spec (YAML); `jobs/` has ready ones.")]
-StorePath = Annotated[Path, typer.Option("--store", metavar="DIR", help="Folder that holds shards and manifest.")]
+StorePath = Annotated[str, typer.Option("--store", metavar="DIR", help="Folder, or s3://bucket/prefix, of the store.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="a.b=c", help="Override a key of the spec; may be repeated.")
 ]
@@ -60,7 +61,7 @@ def plan(spec: SpecPath, limit: Limit = None, overrides: Overrides = None, as_js
 @app.command()
 def run(
     spec: SpecPath,
-    store: StorePath = Path("runs/store"),
+    store: StorePath = "runs/store",
     limit: Limit = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
@@ -79,22 +80,21 @@ def run(
     loaded = load_job(spec, overrides)
     from curation.job import run_job
     from curation.progress import LiveDisplay
-    from manifests.store import Store
 
     console = Console(stderr=True)
     again = f"triptych curate run {spec} --store {store}" + (f" --limit {limit}" if limit else "")
     try:
         with _reported(), LiveDisplay(console) as display:
-            summary = run_job(loaded, Store(store), limit=limit, hook=display)
+            summary = run_job(loaded, new_store(store), limit=limit, hook=display)
     except KeyboardInterrupt:
         raise fail(f"Interrupted; what was committed stays. To go on: {again}", code=_INTERRUPTED) from None
     written = None
     if report:
         from curation.report.build import write_report
 
-        written = write_report(Store(store))
+        written = write_report(existing_store(store))
     if as_json:
-        typer.echo(json.dumps({**summary.to_json(), "report": str(written) if written else None}, indent=1))
+        typer.echo(json.dumps({**summary.to_json(), "report": written}, indent=1))
     else:
         _print_summary(summary, store, written)
 
@@ -179,6 +179,7 @@ def report(store: StorePath) -> None:
 
 
 app.command()(simulate)
+app.command()(agreement)
 
 
 class _reported:  # noqa: N801 - reads as a word in `with _reported():`
@@ -193,7 +194,7 @@ class _reported:  # noqa: N801 - reads as a word in `with _reported():`
         from curation.experts import ExpertError
         from curation.job import NothingToDoError
         from curation.scoring_error import ScoringError
-        from manifests.store import StoreBusyError
+        from manifests.tables import StoreBusyError
 
         told = getattr(error, "cause", None) or error  # what a task on Ray raised
         mended = ClusterError | CorpusMissing | ExpertError | NothingToDoError | ScoringError | StoreBusyError
@@ -248,12 +249,12 @@ def _print_plan(spec: JobSpec, made: Plan) -> None:
     )
 
 
-def _print_summary(summary: Summary, store: Path, report_file: Path | None) -> None:
+def _print_summary(summary: Summary, store: str, report_file: str | None) -> None:
     from curation.progress import funnel
 
     console = Console()
     console.print(funnel(summary.progress), highlight=False)
-    rows = [("shards", store / "shards"), ("manifest", store / "tables"), ("index", store / "index.json")]
+    rows = [("shards", f"{store}/shards"), ("manifest", f"{store}/tables"), ("index", f"{store}/index.json")]
     if report_file:
         rows.append(("report", report_file))
     for name, path in rows:

@@ -1,26 +1,34 @@
-"""`triptych store`: verify a store, and clear away what no commit names."""
+"""`triptych store`: verify a store, clear it up, compact it, and let go of old versions."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from curation.cli.durations import duration
 from curation.cli.failure import fail
 from curation.cli.stores import existing_store
 
-app = typer.Typer(help="Verify a store, and clear away what no commit names.")
+if TYPE_CHECKING:
+    from manifests.upkeep.gc import Garbage
 
-StorePath = Annotated[Path, typer.Option("--store", metavar="DIR", help="Folder that holds shards and manifest.")]
+app = typer.Typer(help="Verify a store, clear it up, compact it, and let go of old versions.")
+
+StorePath = Annotated[str, typer.Option("--store", metavar="DIR", help="Folder, or s3://bucket/prefix, of the store.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only list what would be deleted.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
+
+_FAILED = 1
 
 
 @app.command()
-def verify(
-    store: StorePath, as_json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False
-) -> None:
+def verify(store: StorePath, as_json: AsJson = False) -> None:
     """Check every byte of every shard against the manifest, and the chain of commits; exit code 1 if unsound.
 
     Example: `triptych store verify --store runs/demo`
@@ -30,7 +38,7 @@ def verify(
     from manifests.verify import verify as check
 
     existing = existing_store(store)
-    with Progress(console=Console(stderr=True), transient=True) as bars:
+    with _told(), Progress(console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("shards", total=None)
         verdict = check(existing, progress=lambda done, total: bars.update(task, completed=done, total=total))
     if as_json:
@@ -43,28 +51,92 @@ def verify(
             + ("sound" if verdict.sound else f"{len(verdict.faults):,} faults")
         )
     if not verdict.sound:
-        raise typer.Exit(1)
+        raise typer.Exit(_FAILED)
 
 
 @app.command()
 def gc(
     store: StorePath,
-    delete: Annotated[bool, typer.Option("--delete", help="Delete them; without it they are only listed.")] = False,
+    grace: Annotated[
+        timedelta,
+        typer.Option(parser=duration, metavar="TIME", help="Spare what is younger: a job may be about to commit it."),
+    ] = "1h",  # type: ignore[assignment]  # typer parses defaults too
+    dry_run: DryRun = False,
 ) -> None:
-    """List the files in `shards/` that no commit names (left by runs that were cut off), or delete them.
+    """Delete what no commit names, left by jobs that were cut off or came second, and abort stale uploads.
 
-    Example: `triptych store gc --store runs/demo --delete`
+    Example: `triptych store gc --store s3://bucket/sets/one --grace 2h --dry-run`
     """
-    from manifests.store import StoreBusyError
+    from manifests.upkeep.gc import collect
+
+    with _told():
+        _list(collect(existing_store(store), grace=grace, dry_run=dry_run), dry_run)
+
+
+@app.command()
+def compact(
+    store: StorePath,
+    shard_mb: Annotated[int, typer.Option(min=1, help="Megabytes that a joined shard has at most.")] = 512,
+    as_json: AsJson = False,
+) -> None:
+    """Join small shards, and small files of tables; what they replace stays until `triptych store vacuum`.
+
+    Example: `triptych store compact --store runs/demo --shard-mb 256`
+    """
+    from rich.progress import Progress
+
+    from manifests.upkeep.compact import compact as join
 
     existing = existing_store(store)
+    with _told(), Progress(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("joining shards", total=None)
+        done = join(
+            existing,
+            target=shard_mb * 2**20,
+            progress=lambda step, total: bars.update(task, completed=step, total=total),
+        )
+    if as_json:
+        typer.echo(json.dumps(vars(done), indent=1))
+    else:
+        typer.echo(
+            f"{done.shards_before:,} shards joined into {done.shards_after:,} ({done.bytes / 1e6:,.1f} MB), "
+            f"{done.data_files:,} data files of tables merged"
+        )
+
+
+@app.command()
+def vacuum(
+    store: StorePath,
+    older_than: Annotated[
+        timedelta,
+        typer.Option(parser=duration, metavar="TIME", help="Spare what was replaced later: old versions need it."),
+    ] = "7d",  # type: ignore[assignment]  # typer parses defaults too
+    dry_run: DryRun = False,
+) -> None:
+    """Delete what only older versions need: shards that were joined into others, and replaced files of tables.
+
+    Versions of a table from before can then no longer be opened.
+
+    Example: `triptych store vacuum --store runs/demo --older-than 30d`
+    """
+    from manifests.upkeep.vacuum import vacuum as let_go
+
+    with _told():
+        _list(let_go(existing_store(store), older=older_than, dry_run=dry_run), dry_run)
+
+
+def _list(garbage: Iterable[Garbage], dry_run: bool) -> None:
+    count = size = 0
+    for one in garbage:
+        typer.echo(f"{one.name}  {one.why}")
+        count, size = count + 1, size + one.bytes
+    typer.echo(f"{count:,} files, {size / 1e6:,.1f} MB " + ("would be deleted" if dry_run else "deleted"))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say in one line what went wrong with the place where a store lies."""
     try:
-        with existing.writing():
-            garbage = existing.garbage()
-            for path in garbage:
-                typer.echo(path)
-                if delete:
-                    path.unlink()
-    except StoreBusyError as error:
-        raise fail(str(error)) from None
-    typer.echo(f"{len(garbage):,} files" + (" deleted" if delete else "; --delete deletes them" if garbage else ""))
+        yield
+    except OSError as error:
+        raise fail(str(error), code=_FAILED) from None

@@ -70,7 +70,7 @@ class Packer:
         for split in splits:
             accepted = [row for row in rows if row["accepted"] and row["split"] == split]
             if accepted:
-                shard = write_shard(self._store.shards, [self._sample(row) for row in accepted], split=split)
+                shard = write_shard(self._store.files, [self._sample(row) for row in accepted], split=split)
                 written.append(shard)
                 for row in accepted:
                     row["shard"], row["offset"] = shard.name, shard.offsets[row["candidate_id"]]

@@ -36,9 +36,7 @@ def keep_strips(store: Store, rows: Sequence[Row]) -> None:
             by_reason[short_reason(row["reasons"][0]), *drawn].append(row)
     for chosen in by_reason.values():
         for row in chosen[:_A_REASON]:
-            path = store.strip(row["candidate_id"])
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(_strip(row))
+            store.files.put(store.strip(row["candidate_id"]), _strip(row))
 
 
 def _strip(row: Row) -> bytes:

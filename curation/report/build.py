@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -33,17 +32,15 @@ _MEANING = {
 }
 
 
-def write_report(store: Store) -> Path:
-    """Write `<store>/report/index.html`, one file that opens without a server, and return its path."""
+def write_report(store: Store) -> str:
+    """Write `<store>/report/index.html`, one file that opens without a server, and return where it lies."""
     findings = gather(store)
     environment = Environment(
         loader=PackageLoader("curation.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     page = environment.get_template("report.html.j2").render(f=findings, charts=_charts(findings))
-    path = store.root / "report" / "index.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
-    return path
+    store.files.put("report/index.html", page.encode())
+    return f"{store.files.root}/report/index.html"
 
 
 def _charts(findings: Findings) -> list[dict[str, Any]]:

@@ -23,7 +23,8 @@ from manifests.identities import digest_of
 from manifests.images import GENERATED
 from manifests.licences import Licence, licence
 from manifests.records import ROLES, SCORES
-from manifests.store import Store
+from manifests.shard_index import ShardIndexes, same_bytes
+from manifests.store import STRIPS, Store
 
 _SHOWN = 18
 _SHOWN_REJECTED = 30
@@ -110,7 +111,7 @@ def gather(store: Store) -> Findings:
     }
     experts = expert_rows(rows, jobs)
     return Findings(
-        name=spec.get("name", store.root.name),
+        name=spec.get("name", store.name),
         jobs=[{**job, "counts": json.loads(job["counts"])} for job in jobs],
         spec=spec,
         policy=Policy.model_validate(spec.get("policy") or {}),
@@ -175,10 +176,11 @@ def _accepted_cards(store: Store, accepted: Sequence[Mapping[str, Any]], layout:
 
 def _cards(store: Store, accepted: Sequence[Mapping[str, Any]], count: int) -> list[Card]:
     chosen = _spread(accepted, "style", count)
-    places = _places(store, [row["candidate_id"] for row in chosen])
+    places, indexes = _places(store, [row["candidate_id"] for row in chosen]), ShardIndexes(store.reading)
     cards = []
     for row in chosen:
-        images = {role: _data_uri(data) for role, data in _read_images(store, places[row["candidate_id"]]).items()}
+        read = _read_images(store, indexes, places[row["candidate_id"]])
+        images = {role: _data_uri(data) for role, data in read.items()}
         notes = [f"{column} {row[column]:.2f}" for column in SCORES if row[column] is not None]
         known = (row["candidate_id"], row["subject"], row["style"], row["layout"])
         cards.append(Card(*known, images, notes, row["truth"]))
@@ -190,16 +192,13 @@ def _places(store: Store, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     return {row["candidate_id"]: row for row in found.to_pylist()}
 
 
-def _read_images(store: Store, place: Mapping[str, Any]) -> dict[str, bytes]:
-    index = json.loads((store.shards / f"{place['shard']}.index.json").read_text())
-    members = next(sample["members"] for sample in index["samples"] if sample["key"] == place["candidate_id"])
-    images = {}
-    with (store.shards / place["shard"]).open("rb") as file:
-        for member in members:
-            role = member["name"].split(".")[0]
-            if role in ROLES:
-                file.seek(member["offset"])
-                images[role] = file.read(member["size"])
+def _read_images(store: Store, indexes: ShardIndexes, place: Mapping[str, Any]) -> dict[str, bytes]:
+    images: dict[str, bytes] = {}
+    for name, member in indexes.get(place["shard"]).members(place["candidate_id"]).items():
+        role = name.partition(".")[0]
+        if role in ROLES:
+            data = store.reading.read_range(f"shards/{place['shard']}", member.offset, member.size)
+            images[role] = same_bytes(data, member.sha256, f"{place['candidate_id']}.{name}")
     return images
 
 
@@ -216,10 +215,11 @@ def _data_uri(data: bytes) -> str:
 
 def _rejected_cards(store: Store, rows: Sequence[Mapping[str, Any]], count: int = _SHOWN_REJECTED) -> list[Card]:
     rejected = [{**row, "first": short_reason(row["reasons"][0])} for row in rows if row["reasons"]]
-    pictured = [row for row in rejected if store.strip(row["candidate_id"]).is_file()]
+    kept = {found.name for found in store.files.list(STRIPS)}
+    pictured = [row for row in rejected if store.strip(row["candidate_id"]) in kept]
     cards = []
     for row in _spread(pictured, "first", count):
-        strip = base64.b64encode(store.strip(row["candidate_id"]).read_bytes()).decode()
+        strip = base64.b64encode(store.files.read(store.strip(row["candidate_id"]))).decode()
         images = {"strip": f"data:image/webp;base64,{strip}"}
         cards.append(
             Card(row["candidate_id"], row["subject"], row["style"], row["layout"], images, row["reasons"], row["truth"])

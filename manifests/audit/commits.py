@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from manifests.audit.cache import write_whole
+from manifests.chain import DIGEST, JOB, PREVIOUS, ROOT, SHARDS
 from manifests.files import Files
-from manifests.store import DIGEST, PREVIOUS, ROOT, SHARDS
 
 _READERS = 8
 
@@ -32,6 +32,7 @@ class Commit:
     root: str
     rows_added: int
     files_removed: int
+    job: str = ""
     shards: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -79,6 +80,7 @@ def parse_commit(version: int, log: bytes) -> Commit:
         root=str(info.get(ROOT, "")),
         rows_added=sum(int(json.loads(add.get("stats") or "{}").get("numRecords", 0)) for add in added),
         files_removed=sum("remove" in action for action in actions),
+        job=str(info.get(JOB, "")),
         shards=json.loads(info.get(SHARDS, "[]")),
     )
 
@@ -110,9 +112,12 @@ def _mark(files: Files, version: int) -> Mark | None:
 
 
 def job_of(commit: Commit, jobs: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the job during which a commit was made; None where none left a record that covers it.
+    """Return the job that made a commit; None where it left no record, as one that is killed outright.
 
-    A store has one writer at a time, so jobs do not overlap. A run that was killed outright leaves no record.
+    A commit names its job. Those of earlier releases did not: then it is the job that ran at the time of the commit, of
+    which there was one at most, since a store had one writer at a time.
     """
-    held: Callable[[dict[str, Any]], bool] = lambda job: job["started"] <= commit.time <= job["finished"]  # noqa: E731
-    return next(filter(held, jobs), None)
+    for job in jobs:
+        if job["job_id"] == commit.job or (not commit.job and job["started"] <= commit.time <= job["finished"]):
+            return job
+    return None

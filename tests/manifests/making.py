@@ -36,12 +36,11 @@ def triplet_row(name: str, **values: Any) -> dict[str, Any]:
 
 def commit(store: Store, names: list[str], rejected: tuple[str, ...] = ()) -> list[Shard]:
     """Commit accepted samples of these names as one shard, and rejected candidates beside them."""
-    shard = write_shard(store.shards, [sample(name) for name in names], split="train")
+    shard = write_shard(store.files, [sample(name) for name in names], split="train")
     rows = [
         triplet_row(name, accepted=True, shard=shard.name, offset=shard.offsets[sample(name).key]) for name in names
     ]
     rows += [triplet_row(name, reasons=["style_leak>0.5"]) for name in rejected]
-    with store.writing():
-        store.commit(pa.Table.from_pylist(rows, arrow_schema(Triplet)), to_table(Asset, []), [shard])
-        store.write_index()
+    store.commit(pa.Table.from_pylist(rows, arrow_schema(Triplet)), to_table(Asset, []), [shard])
+    store.write_index()
     return [shard]

@@ -8,9 +8,10 @@ import pyarrow as pa
 from deltalake import CommitProperties, write_deltalake
 
 from manifests.arrow_schema import arrow_schema
+from manifests.chain import DIGEST, GENESIS, PREVIOUS, ROOT, SHARDS, commit_root
 from manifests.merkle import link
 from manifests.records import LATER, TIMES, Triplet
-from manifests.store import DIGEST, GENESIS, PREVIOUS, ROOT, SHARDS, Store, commit_root
+from manifests.store import Store
 from manifests.verify import verify
 from tests.manifests.making import commit, triplet_row
 
@@ -23,9 +24,8 @@ def _commit_as_before(store: Store, name: str) -> None:
     schema = pa.schema([field for field in arrow_schema(Triplet) if field.name not in _NEW])
     root = commit_root([row], [])
     metadata = {ROOT: root, PREVIOUS: GENESIS, DIGEST: link(GENESIS, root), SHARDS: "[]"}
-    store.triplets.folder.mkdir(parents=True)
     write_deltalake(
-        str(store.triplets.folder),
+        store.triplets.place,
         pa.Table.from_pylist([row], schema),
         commit_properties=CommitProperties(custom_metadata=metadata),
     )

@@ -52,7 +52,7 @@ def scored_store(folder: Path) -> Store:
     made = Store(folder)
     for part in range(2):
         rows = []
-        shard = write_shard(made.shards, [sample(f"{part}-{n}") for n in range(30)], split="train")
+        shard = write_shard(made.files, [sample(f"{part}-{n}") for n in range(30)], split="train")
         for n in range(40):
             values: dict[str, Any] = {"layout": "shifted" if n % 3 else "preserved", "index": n % 5}
             values |= {"style_leak": None if n % 4 == 0 else n / 40, "licences": ["MIT"] if n % 2 else []}
@@ -61,8 +61,7 @@ def scored_store(folder: Path) -> Store:
                 values |= {"accepted": True, "shard": shard.name}
                 values |= {"offset": shard.offsets[sample(f"{part}-{n}").key]}
             rows.append(triplet_row(f"{part}-{n}", **values))
-        with made.writing():
-            made.commit(pa.Table.from_pylist(rows, arrow_schema(Triplet)), to_table(Asset, []), [shard])
+        made.commit(pa.Table.from_pylist(rows, arrow_schema(Triplet)), to_table(Asset, []), [shard])
     return made
 
 
@@ -77,8 +76,7 @@ def add_sizes(store: Store, images: list[str]) -> None:
         for n, image in enumerate(images)
     ]
     refused = Asset.model_validate({**values, "role": "style", "split": "train", "ref_id": "refused"})
-    with store.writing():
-        store.add_assets(to_table(Asset, [refused, *rows]))
+    store.add_assets(to_table(Asset, [refused, *rows]))
 
 
 def test_accepted_samples_come_in_the_order_in_which_they_lie(store: Store) -> None:
@@ -86,7 +84,7 @@ def test_accepted_samples_come_in_the_order_in_which_they_lie(store: Store) -> N
     assert rows.column_names == COLUMNS
     places = list(zip(rows["shard"].to_pylist(), rows["offset"].to_pylist(), strict=True))
     assert places == sorted(places)
-    keys = [key for shard in sorted(store.shards.glob("*.tar")) for key, _ in read_samples(shard)]
+    keys = [key for shard in sorted((store.root / "shards").glob("*.tar")) for key, _ in read_samples(shard)]
     assert rows["candidate_id"].to_pylist() == keys
     assert rows.schema.field("licences").type == pa.list_(pa.string())
     assert rows.schema.field("subject").type == pa.string()
@@ -136,9 +134,9 @@ def test_a_copy_elsewhere_has_the_same_digest(store: Store, tmp_path: Path) -> N
 
 def test_after_a_delete_and_an_update_rows_are_read_and_the_digest_is_another(store: Store) -> None:
     before = Snapshot(store.root)
-    DeltaTable(str(store.triplets.folder)).delete("subject = 'fox'")
+    DeltaTable(store.triplets.place).delete("subject = 'fox'")
     deleted = Snapshot(store.root)
-    DeltaTable(str(store.triplets.folder)).update(updates={"style_leak": "0.5"}, predicate="subject = 'gnu'")
+    DeltaTable(store.triplets.place).update(updates={"style_leak": "0.5"}, predicate="subject = 'gnu'")
     updated = Snapshot(store.root)
     assert names(updated, "subject <> 'cat' and not array_has(licences, 'MIT')") == ["dog", "gnu", "hen"]
     assert names(updated, "style_leak = 0.5") == ["gnu"]
@@ -150,7 +148,7 @@ def test_after_a_delete_and_an_update_rows_are_read_and_the_digest_is_another(st
 
 def test_compacting_changes_neither_rows_nor_digest(store: Store) -> None:
     before = Snapshot(store.root)
-    DeltaTable(str(store.triplets.folder)).optimize.compact()
+    DeltaTable(store.triplets.place).optimize.compact()
     after = Snapshot(store.root)
     assert after.version == before.version + 1
     assert after.digest == before.digest
@@ -158,7 +156,7 @@ def test_compacting_changes_neither_rows_nor_digest(store: Store) -> None:
 
 
 def test_a_version_of_which_the_files_are_gone_says_so(store: Store) -> None:
-    table = DeltaTable(str(store.triplets.folder))
+    table = DeltaTable(store.triplets.place)
     table.optimize.compact()
     table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
     assert names(Snapshot(store.root)) == ["cat", "dog", "fox", "gnu", "hen"]
@@ -300,7 +298,7 @@ def test_what_cannot_be_opened_says_why(store: Store, opening: Callable[[Path], 
 
 def test_a_damaged_index_names_itself(store: Store) -> None:
     shard = store.committed_shards()[0]["name"]
-    beside = store.shards / f"{shard}.index.json"
+    beside = store.root / "shards" / f"{shard}.index.json"
     whole = json.loads(beside.read_text())
     broken = [b"", b"[]", b"{", beside.read_bytes()[:200], json.dumps({**whole, "version": 2}).encode()]
     for change in ({"offset": -1}, {"sha256": "abc"}, {"sha256": "ab"}, {"size": None}, {"name": 3}):

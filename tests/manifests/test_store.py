@@ -1,8 +1,6 @@
 """What is committed can be read by others, is found unsound when it is tampered with, and is never written by two."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
@@ -11,9 +9,9 @@ import wids
 from deltalake import DeltaTable
 
 from manifests.arrow_schema import to_table
-from manifests.identities import digest_of
+from manifests.chain import GENESIS
 from manifests.records import Asset
-from manifests.store import GENESIS, Store, StoreBusyError
+from manifests.store import Store
 from manifests.verify import verify
 from tests.manifests.making import commit, sample
 
@@ -40,7 +38,7 @@ def test_each_commit_names_the_one_before(store: Store) -> None:
 
 
 def test_a_changed_byte_is_found(store: Store) -> None:
-    shard = store.shards / store.committed_shards()[0]["name"]
+    shard = store.root / "shards" / store.committed_shards()[0]["name"]
     data = bytearray(shard.read_bytes())
     data[600] ^= 1
     shard.write_bytes(data)
@@ -48,19 +46,19 @@ def test_a_changed_byte_is_found(store: Store) -> None:
 
 
 def test_a_missing_shard_is_found(store: Store) -> None:
-    (store.shards / store.committed_shards()[0]["name"]).unlink()
+    (store.root / "shards" / store.committed_shards()[0]["name"]).unlink()
     assert any("missing" in fault for fault in verify(store).faults)
 
 
 def test_a_row_changed_in_the_table_is_found(store: Store) -> None:
-    table = DeltaTable(str(store.triplets.folder))
+    table = DeltaTable(store.triplets.place)
     table.update(updates={"accepted": "true"}, predicate=f"candidate_id = '{sample('eel').key}'")
     faults = verify(store).faults
     assert any("not those that were committed" in fault for fault in faults)
 
 
 def test_a_row_deleted_from_the_table_is_found(store: Store) -> None:
-    DeltaTable(str(store.triplets.folder)).delete(f"candidate_id = '{sample('eel').key}'")
+    DeltaTable(store.triplets.place).delete(f"candidate_id = '{sample('eel').key}'")
     assert any("not those that were committed" in fault for fault in verify(store).faults)
 
 
@@ -88,29 +86,6 @@ def test_assets_are_added_once(store: Store) -> None:
     values = dict.fromkeys(Asset.model_fields)
     names = ("locator", "fingerprint", "subject", "family", "treatment", "style", "source", "ref_id")
     asset = Asset.model_validate({**values, **dict.fromkeys(names, "x"), "role": "style", "split": "train"})
-    with store.writing():
-        store.add_assets(to_table(Asset, [asset, asset]))
-        store.add_assets(to_table(Asset, [asset]))
+    store.add_assets(to_table(Asset, [asset, asset]))
+    store.add_assets(to_table(Asset, [asset]))
     assert store.assets.read().num_rows == 1
-
-
-def test_files_that_no_commit_names_are_garbage(store: Store) -> None:
-    stray = store.shards / f"{digest_of('stray')}.tar"
-    stray.write_bytes(b"half a shard")
-    assert store.garbage() == [stray]
-
-
-def test_a_second_writer_is_turned_away_and_a_killed_one_leaves_no_lock(store: Store) -> None:
-    hold = (
-        "import sys, time; from pathlib import Path; from manifests.store import Store\n"
-        "with Store(Path(sys.argv[1])).writing():\n    print('held', flush=True); time.sleep(60)"
-    )
-    other = subprocess.Popen([sys.executable, "-c", hold, str(store.root)], stdout=subprocess.PIPE, text=True)
-    assert other.stdout is not None
-    assert other.stdout.readline() == "held\n"
-    with pytest.raises(StoreBusyError, match="another job"), store.writing():
-        pass
-    other.kill()
-    other.wait()
-    with store.writing():
-        pass

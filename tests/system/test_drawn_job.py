@@ -88,7 +88,11 @@ def test_every_drawn_image_says_so_in_the_manifest_and_who_drew_it(job: tuple[Jo
 
 def test_shards_carry_how_an_image_was_drawn(job: tuple[JobSpec, Store]) -> None:
     _, store = job
-    records = [json.loads(members["json"]) for path in store.shards.glob("*.tar") for _, members in read_samples(path)]
+    records = [
+        json.loads(members["json"])
+        for path in (store.root / "shards").glob("*.tar")
+        for _, members in read_samples(path)
+    ]
     drawn = [record["images"]["style"] for record in records if record["images"]["style"]["source"] == "generated"]
     assert drawn
     assert all(image["generated"]["kind"] == "generated" for image in drawn)

@@ -35,7 +35,7 @@ def job(tmp_path_factory: pytest.TempPathFactory, atelier: object, ray_local: No
 
 def contents(store: Store) -> dict[str, str]:
     """Return the sha256 of every shard by name."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in store.shards.glob("*.tar")}
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (store.root / "shards").glob("*.tar")}
 
 
 def test_every_candidate_is_in_the_manifest_accepted_or_with_a_reason(job: tuple[Store, Summary]) -> None:
@@ -62,7 +62,7 @@ def test_webdataset_reads_the_shards_and_every_member_has_the_sha256_of_the_mani
 ) -> None:
     store, _ = job
     rows = {row["candidate_id"]: row for row in store.triplets.read().to_pylist() if row["accepted"]}
-    urls = [str(path) for path in sorted(store.shards.glob("*.tar"))]
+    urls = [str(path) for path in sorted((store.root / "shards").glob("*.tar"))]
     seen = 0
     for item in webdataset.WebDataset(urls, shardshuffle=False):
         row = rows[item["__key__"]]

@@ -51,8 +51,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         Asset.model_validate({**values, "role": role, "ref_id": image, "asset_id": image, "height": 64 + number})
         for number, (role, image) in enumerate(images)
     ]
-    with made.writing():
-        made.add_assets(to_table(Asset, assets))
+    made.add_assets(to_table(Asset, assets))
     return made
 
 

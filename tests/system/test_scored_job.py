@@ -114,7 +114,7 @@ def test_scores_are_those_of_the_models_on_the_stored_images(store: Store, spec:
     accepted = [row for row in store.triplets.read().to_pylist() if row["accepted"] and row["prompt"]]
     assert accepted
     for row in accepted[:4]:
-        with (store.shards / row["shard"]).open("rb") as file:
+        with (store.root / "shards" / row["shard"]).open("rb") as file:
             data = file.read()
         images = {role: _member(data, f"{row['candidate_id']}.{role}.webp") for role in ROLES}
         trio = [images["target"], images["style"], images["content"]]

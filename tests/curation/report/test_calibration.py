@@ -40,8 +40,7 @@ def rows(count: int = 4000) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     made = Store(tmp_path_factory.mktemp("calibration"))
-    with made.writing():
-        made.commit(pa.Table.from_pylist(rows(), arrow_schema(Triplet)), to_table(Asset, []), [])
+    made.commit(pa.Table.from_pylist(rows(), arrow_schema(Triplet)), to_table(Asset, []), [])
     return made
 
 
@@ -91,9 +90,8 @@ def test_verdicts_that_cannot_be_used_are_named(store: Store, tmp_path: Path, co
 
 def test_a_store_without_known_truth_says_how_to_get_some(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    with store.writing():
-        blank = pa.Table.from_pylist([triplet_row("a")], arrow_schema(Triplet))
-        store.commit(blank, to_table(Asset, []), [])
+    blank = pa.Table.from_pylist([triplet_row("a")], arrow_schema(Triplet))
+    store.commit(blank, to_table(Asset, []), [])
     with pytest.raises(CalibrationError, match=r"faults\.share"):
         calibrate_store(store, precision=0.9, verdicts=None, out=tmp_path / "policy.yaml")
 

@@ -67,7 +67,7 @@ def store(tmp_path: Path) -> Store:
         samples = [
             Sample(digest_of(name), {role: _image(f"{name}/{role}") for role in ROLES}, "", {}) for name in names
         ]
-        shard = write_shard(store.shards, samples, split=split)  # type: ignore[arg-type]
+        shard = write_shard(store.files, samples, split=split)  # type: ignore[arg-type]
         shards.append(shard)
         for name, sample in zip(names, samples, strict=True):
             own = {f"{role}_id": asset_id(sample.images[role]) for role in ROLES}
@@ -82,8 +82,7 @@ def store(tmp_path: Path) -> Store:
             rows.append(triplet_row(name, style_similarity=0.5, **own))
             assets += [_asset(name, role) for role in ROLES]
     rows.append(triplet_row("bad", reasons=["style_leak>0.5"]))
-    with store.writing():
-        store.commit(pa.Table.from_pylist(rows, arrow_schema(Triplet)), to_table(Asset, assets), shards)
+    store.commit(pa.Table.from_pylist(rows, arrow_schema(Triplet)), to_table(Asset, assets), shards)
     return store
 
 
@@ -176,7 +175,7 @@ def test_refuses_what_would_be_wrong(store: Store, tmp_path: Path) -> None:
         export(Ledger(store.root), tmp_path / "out", where="no_such > 1")
     with pytest.raises(AuditError, match="no accepted triplet"):
         export(Ledger(store.root), tmp_path / "out", where="style_similarity > 2")
-    shard = next(store.shards.glob("*.tar"))
+    shard = next((store.root / "shards").glob("*.tar"))
     data = bytearray(shard.read_bytes())
     data[600] ^= 1
     shard.write_bytes(bytes(data))

@@ -47,11 +47,10 @@ def make_store(
 ) -> Store:
     """Commit `count` training samples and some held-out ones, in shards of `shard`, and return the store."""
     store = Store(folder)
-    with store.writing():
-        for split, numbers in (("train", range(first, first + count)), ("heldout", range(10_000, 10_000 + heldout))):
-            for start in range(0, len(numbers), shard):
-                _commit(store, list(numbers[start : start + shard]), split, sizes)
-        store.write_index()
+    for split, numbers in (("train", range(first, first + count)), ("heldout", range(10_000, 10_000 + heldout))):
+        for start in range(0, len(numbers), shard):
+            _commit(store, list(numbers[start : start + shard]), split, sizes)
+    store.write_index()
     return store
 
 
@@ -94,7 +93,7 @@ def _commit(store: Store, numbers: list[int], split: str, sizes: Sequence[tuple[
             )
             for role in ROLES
         ]
-    written = write_shard(store.shards, samples, split=split)
+    written = write_shard(store.files, samples, split=split)
     for key, row in rows.items():
         row |= {"shard": written.name, "offset": written.offsets[key]}
     triplets = pa.Table.from_pylist(list(rows.values()), arrow_schema(Triplet))

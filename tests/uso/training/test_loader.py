@@ -52,7 +52,9 @@ def test_a_stream_goes_on_elsewhere_with_other_ranks(catalog: Catalog) -> None:
 def test_images_are_those_of_the_store(catalog: Catalog, store: Store) -> None:
     from manifests.shards import read_samples
 
-    stored = dict(pair for shard in store.committed_shards() for pair in read_samples(store.shards / shard["name"]))
+    stored = dict(
+        pair for shard in store.committed_shards() for pair in read_samples(store.root / "shards" / shard["name"])
+    )
     batch = next(TripletLoader(catalog, LoaderSettings(batch=8)).batches())
     for sample in batch.samples:
         for role in ("target", "content", "style"):
