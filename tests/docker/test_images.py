@@ -6,6 +6,7 @@ import json
 import re
 import stat
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,13 @@ def test_all_that_is_copied_is_let_into_the_build_context_and_there() -> None:
     }
     assert copied == allowed
     assert all((DOCKER.parent / path).exists() for path in copied)
+
+
+def test_the_extras_that_images_install_are_those_of_the_package() -> None:
+    extras = tomllib.loads((DOCKER.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    asked = [line.split(",") for line in re.findall(r"^ARG EXTRAS=(.+)$", DOCKERFILE, flags=re.MULTILINE)]
+    assert len(asked) == 2
+    assert all({"model", "s3"} <= set(names) <= set(extras) for names in asked)
 
 
 def test_secrets_are_made_once_agree_with_each_other_and_are_not_shown(tmp_path: Path) -> None:
