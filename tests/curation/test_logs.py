@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation import logs
@@ -56,6 +56,7 @@ def test_text_lines_say_what_they_are_about_and_other_libraries_are_left_alone()
 _WORD = st.text("abcdefghijklmnopqrstuvwxyzABCDEFG0123456789+/", min_size=8, max_size=40)
 
 
+@settings(deadline=None)
 @given(_WORD.map(lambda word: f"Zq9{word}"))
 def test_secrets_are_hidden_wherever_they_stand(secret: str) -> None:
     environment = {"AWS_SECRET_ACCESS_KEY": secret, "HOME": "/home/someone"}
@@ -72,6 +73,7 @@ def test_secrets_are_hidden_wherever_they_stand(secret: str) -> None:
         assert secret not in hide_secrets(text, {})
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["shard 3 of 9", "tokens 512", "key k1 missing", "s3://bucket/key", "took 3.5 s"])))
 def test_ordinary_messages_stay_as_they_are(parts: list[str]) -> None:
     text = "; ".join(parts)

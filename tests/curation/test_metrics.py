@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation import metrics
@@ -121,6 +121,7 @@ def test_outside_ray_counting_does_nothing_and_imports_nothing() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=80), max_size=300))
 def test_reasons_make_few_and_short_labels(reasons: list[str]) -> None:
     labels = {metrics.bounded(reason) for reason in reasons}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.graph.stage import even_parts
 from curation.graph.streaming import task_rows
 
 
+@settings(deadline=None)
 @given(st.integers(1, 4096), st.lists(st.integers(1, 5000), min_size=1, max_size=7))
 def test_tasks_hold_a_batch_and_divide_a_shard_and_each_other(shard: int, batches: list[int]) -> None:
     sizes = task_rows(shard, batches)
@@ -32,6 +33,7 @@ def test_tasks_of_common_shards(shard: int, batches: list[int], expected: list[i
     assert task_rows(shard, batches) == expected
 
 
+@settings(deadline=None)
 @given(st.integers(0, 300), st.one_of(st.none(), st.integers(1, 64)))
 def test_calls_keep_to_the_batch_lose_no_row_and_are_even(count: int, most: int | None) -> None:
     rows = [{"candidate_id": str(number)} for number in range(count)]

@@ -161,6 +161,7 @@ def test_a_million_candidates_take_little_memory() -> None:
     assert many < 2_000_000
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 5000), st.floats(0, 3000)), max_size=40))
 def test_the_timeline_loses_no_second(spans: list[tuple[float, float]]) -> None:
     timeline = Timeline(2)
