@@ -21,19 +21,20 @@ def job(preserved: int, shifted: int, shard: int) -> JobSpec:
     )
 
 
-def target(number: int, *, asset: int | None = None, refused: bool = False) -> IngestedTarget:
+def target(number: int, *, repeats: int | None = None, refused: bool = False) -> IngestedTarget:
+    """Return a target; one that repeats another has the other's image, and is marked, as ingest marks it."""
     ref = ImageRef(
         source="s", locator=f"{number}.png", fingerprint="f", subject=f"s{number}", family="color", licence="MIT"
     )
-    return IngestedTarget(
-        ref, digest_of(["ref", number]), None if refused else digest_of(asset or number), "bad" if refused else None
-    )
+    asset = None if refused else digest_of(number if repeats is None else repeats)
+    why = "bad" if refused else None
+    return IngestedTarget(ref, digest_of(["ref", number]), asset, why, why, asset if repeats is not None else None)
 
 
-_TARGETS = st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=40).map(
+_TARGETS = st.lists(st.tuples(st.booleans(), st.integers(0, 3)), max_size=40).map(
     lambda kinds: [
-        target(number, refused=refused, asset=number - 1 if twin == 0 else None)
-        for number, (refused, twin) in enumerate(kinds)
+        target(number, refused=refused, repeats=number - 1 if number and back == 0 else None)
+        for number, (refused, back) in enumerate(kinds)
     ]
 )
 
