@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from curation.capacity import bundles, shortage
 from curation.spec.model import JobSpec
 
+_log = logging.getLogger(__name__)
+_PAUSE = 2.0
+_KNOCK = 10.0
 _MB = 1024 * 1024
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -37,13 +43,34 @@ def connected(address: str | None, *, cpus: int | None, object_store_mb: int) ->
     ours = not ray.is_initialized()
     if ours and address is None:
         _start(cpus, object_store_mb)
-    elif ours:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+    elif ours and address is not None:
+        _join(address)
     try:
         yield
     finally:
         if ours:
             ray.shutdown()
+
+
+def _join(address: str) -> None:
+    import ray
+
+    try:
+        _knock(address)
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+    except Exception as error:  # Ray raises nothing more particular
+        why = str(error).strip().splitlines()
+        raise ClusterError(
+            f"ray.address: no cluster could be joined at {address}: {why[0] if why else type(error).__name__}; give "
+            "the address of its head node as HEAD:6379, or `auto` on one of its nodes"
+        ) from error
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=_KNOCK).close()
 
 
 def _start(cpus: int | None, object_store_mb: int) -> None:
@@ -69,7 +96,10 @@ def _start(cpus: int | None, object_store_mb: int) -> None:
 
 @contextmanager
 def cluster(spec: JobSpec) -> Iterator[None]:
-    """Connect to Ray for the length of a job, and check that the job fits before any work starts."""
+    """Connect to Ray for the length of a job, and check that the job fits before any work starts.
+
+    Where the spec says how long to wait, the cluster's autoscaler is asked for what is missing first.
+    """
     with connected(spec.ray.address, cpus=spec.ray.cpus, object_store_mb=spec.ray.object_store_mb):
         import ray
 
@@ -77,22 +107,39 @@ def cluster(spec: JobSpec) -> Iterator[None]:
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        _check_fits(spec, ray.cluster_resources())
+        limit = spec.ray.object_store_limit_mb
+        context.execution_options.resource_limits = ray.data.ExecutionResources.for_limits(
+            object_store_memory=limit * _MB if limit else None
+        )
+        with _room(spec):
+            yield
+
+
+@contextmanager
+def _room(spec: JobSpec) -> Iterator[None]:
+    """Check that the job fits, and hold on to the nodes that had to be asked for. Raises ClusterError."""
+    lacking = shortage(spec, _nodes())
+    if lacking is None:
         yield
+        return
+    if not spec.ray.wait_seconds:
+        raise ClusterError(lacking)
+    from ray.autoscaler.sdk import request_resources
+
+    _log.warning("waiting up to %d s for nodes: %s", spec.ray.wait_seconds, lacking)
+    request_resources(bundles=bundles(spec))
+    try:
+        end = time.monotonic() + spec.ray.wait_seconds
+        while (lacking := shortage(spec, _nodes())) is not None:
+            if time.monotonic() > end:
+                raise ClusterError(f"{lacking}; waited {spec.ray.wait_seconds} s (ray.wait_seconds) for more nodes")
+            time.sleep(_PAUSE)
+        yield
+    finally:
+        request_resources(bundles=[])
 
 
-def demand(spec: JobSpec) -> tuple[float, float]:
-    """Return the CPUs and GPUs that the stages of the candidate graph hold while it runs, at their fewest workers."""
-    stages = spec.pools().values()
-    return sum(s.cpus * s.workers[0] for s in stages), sum(s.gpus * s.workers[0] for s in stages)
+def _nodes() -> list[dict[str, float]]:
+    import ray
 
-
-def _check_fits(spec: JobSpec, resources: dict[str, float]) -> None:
-    for kind, needed in zip(("CPU", "GPU"), demand(spec), strict=True):
-        there = resources.get(kind, 0.0)
-        if needed > there + 1e-9:
-            field = "cpus" if kind == "CPU" else "gpus"
-            raise ClusterError(
-                f"stages: the workers of all stages together hold {needed:g} {kind}s, the cluster has {there:g}; "
-                f"lower stages.*.{field} or stages.*.workers"
-            )
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]

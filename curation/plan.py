@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from curation.candidates import Digests, IngestedTarget, propose
-from curation.cluster import demand
+from curation.capacity import demand
 from curation.context import (
     destylize_stage,
     gallery_of,
