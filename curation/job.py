@@ -30,6 +30,7 @@ from curation.metrics import count_commit
 from curation.scoring import scoring_digest
 from curation.spec.model import JobSpec
 from curation.targets import choose_targets
+from curation.windows import windows
 from manifests.arrow_schema import to_table
 from manifests.identities import digest_of
 from manifests.images import ImageRef
@@ -145,22 +146,22 @@ def _run(
     with ExitStack() as stack:
         ray_needed = _once(lambda: stack.enter_context(cluster(spec)))
         targets = _ingest(spec, store, refs, progress, hook, ray_needed)
-        candidates = proposals(targets, spec, digests)
-        del targets
         prepared = cache(lambda: _prepared(spec, store, refs, progress, hook, ray_needed))
-        for attempt in range(spec.attempts.most):
-            if attempt:
-                candidates = next_attempts(candidates, store.triplets, spec, attempt)
-            if not candidates.num_rows:
-                break
-            progress.attempt = attempt
-            progress.candidates += candidates.num_rows
-            here = committed(store.triplets, candidates["candidate_id"], policy=digests.policy)
-            progress.other_policy += here.other_policy
-            todo = in_shard_order(candidates.filter(here.missing))
-            progress.committed_before += candidates.num_rows - todo.num_rows
-            if todo.num_rows:
-                _curate(spec, store, todo, prepared(), progress, hook, job_id)
+        for window in windows(targets, spec):
+            candidates = proposals(window, spec, digests)
+            for attempt in range(spec.attempts.most):
+                if attempt:
+                    candidates = next_attempts(candidates, store.triplets, spec, attempt)
+                if not candidates.num_rows:
+                    break
+                progress.attempt = attempt
+                progress.candidates += candidates.num_rows
+                here = committed(store.triplets, candidates["candidate_id"], policy=digests.policy)
+                progress.other_policy += here.other_policy
+                todo = in_shard_order(candidates.filter(here.missing))
+                progress.committed_before += candidates.num_rows - todo.num_rows
+                if todo.num_rows:
+                    _curate(spec, store, todo, prepared(), progress, hook, job_id)
     store.write_index()
 
 
