@@ -15,8 +15,8 @@ from curation.graph.pack import Packer, from_ipc
 from curation.graph.stage import StageWorker
 from curation.graph.streaming import Stream
 from curation.metrics import WorkerClock
+from curation.patience import patiently
 from curation.spec.model import JobSpec
-from manifests.files import open_writable
 from manifests.shards import Shard
 from manifests.store import Store
 from workers.endpoints.bought import Bought
@@ -43,7 +43,7 @@ def curate(spec: JobSpec, rows: pa.Table, *, bank: References, store: Store) -> 
         return
     stages = {name: stage for name, stage in spec.pools().items() if name != "pack"}
     stream = Stream(rows, stages, shard=spec.shards.candidates)
-    made = {"spec": spec, "bought": Bought(open_writable(store.root))}
+    made = {"spec": spec, "bought": Bought(store.files)}
     stylizers, destylizers = expert_digests(spec, "stylize"), expert_digests(spec, "destylize")
     stream.then("load", context.load_stage, {"spec": spec})
     if spec.captions:
@@ -70,6 +70,7 @@ class PackWorker:
     def __init__(self, spec: JobSpec, store: Store) -> None:
         self._decide = StageWorker(context.decide_stage, {"spec": spec})
         self._packer = Packer(context.gallery_of(spec), store=store, kind=spec.image.format)
+        self._patience = spec.ray.store_patience_seconds
         self._clock = WorkerClock("pack")
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -79,4 +80,4 @@ class PackWorker:
             raise RuntimeError(f"the graph mixed the batches {sorted(numbers)}; shards would depend on its timing")
         decided = self._decide(batch)
         with self._clock.work(batch.num_rows):
-            return self._packer(decided)
+            return patiently(lambda: self._packer(decided), seconds=self._patience, what="packing")
