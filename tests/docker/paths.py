@@ -17,6 +17,6 @@ def tool(name: str) -> str:
 
 def checked(*command: str, **environment: str) -> str:
     """Run a program that must succeed, and return what it printed; what it complained of is in the failure."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **environment})
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, env={**os.environ, **environment})
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
     return done.stdout
