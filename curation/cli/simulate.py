@@ -30,7 +30,7 @@ def simulate(
         typer.Option(metavar="STAGE=ROW", help="Seconds a row; `+CALL` for each call, `@START` to load the model."),
     ] = None,
     store: Annotated[
-        Path | None, typer.Option("--from", metavar="DIR", help="Take times from what this store's candidates took.")
+        str | None, typer.Option("--from", metavar="DIR", help="Take times from what this store's candidates took.")
     ] = None,
     gpu_price: Annotated[float, typer.Option(min=0, help="Price of a GPU for an hour.")] = 0,
     node_price: Annotated[float, typer.Option(min=0, help="Price of a machine for an hour, without its GPUs.")] = 0,
