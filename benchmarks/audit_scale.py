@@ -3,14 +3,15 @@
     python benchmarks/audit_scale.py make --rows 10000000 --out /tmp/large
     python benchmarks/audit_scale.py ask --store /tmp/large
 
-The tables are those of a store, with its schemas, log and commits; shards and pictures are left out, and commits carry no
-Merkle root, since no question here reads them. One commit has `--commit` candidates. Ids are hashes, as they are in a
-store. A subject has targets in several styles, a target several candidates; two references of each candidate are images of
-their own. A hundredth of the targets are near-duplicates (a few bits of the hash differ). Two jobs, the second with
+The tables are those of a store, with its schemas, log and commits; shards and pictures are left out, and commits carry
+no Merkle root, since no question here reads them. One commit has `--commit` candidates. Ids are hashes, as they are in
+a store. A subject has targets in several styles, a target several candidates; the content reference of each is an image
+of its own. A hundredth of the targets are near-duplicates (a few bits of the hash differ). Two jobs, the second with
 shifted scores.
 
-Each question is asked in a process of its own, with two threads, and its peak memory is that of the whole process. "Plain
-DuckDB" asks the same in one statement over the same Parquet files, as somebody without this module would.
+Each question is asked in a process of its own, with two threads, and its peak memory is that of the whole process; the
+first round makes the index of ids. "Plain" asks the same in one statement of DuckDB over the same Parquet files, as
+somebody without this module would.
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import yaml
-from deltalake import DeltaTable
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 
 from manifests.arrow_schema import arrow_schema, to_table
+from manifests.chain import DIGEST, GENESIS, PREVIOUS, ROOT, SHARDS
 from manifests.identities import digest_of
 from manifests.merkle import link
-from manifests.records import Asset, Job, Triplet
-from manifests.store import DIGEST, GENESIS, PREVIOUS, ROOT, SHARDS, Store
+from manifests.records import Job
+from manifests.tables import TABLES
 
 RULES = [{"column": "style_leak", "min": None, "max": 0.55, "when": None}]
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -59,7 +61,8 @@ TRIPLETS = """
     SELECT md5('c' || i) AS candidate_id, leak <= 0.55 AS accepted,
         CASE WHEN leak <= 0.55 THEN [] ELSE ['style_leak>0.55'] END AS reasons, [] AS errors,
         ['preserved', 'shifted'][1 + i % 2] AS layout, i % {copies} AS index, 'train' AS split, '' AS prompt,
-        md5('targeta' || t) || md5('targetb' || t) AS target_id, md5('contenta' || i) || md5('contentb' || i) AS content_id,
+        md5('targeta' || t) || md5('targetb' || t) AS target_id,
+        md5('contenta' || i) || md5('contentb' || i) AS content_id,
         md5('stylea' || s) || md5('styleb' || s) AS style_id, md5('target' || t) AS target_ref,
         md5('content' || i) AS content_ref, md5('style' || s) AS style_ref, 'subject-' || (t % 40000) AS subject,
         'family-' || (t % 40) AS style, 'subject-' || (s % 40000) AS style_subject, NULL AS transform,
@@ -80,14 +83,14 @@ _SCORES += ("copy_paste", "palette_leak")
 def make(out: Path, rows: int, commit: int, copies: int) -> None:
     """Write a store of so many candidates, half as many content images, and a target for every few of them."""
     shutil.rmtree(out, ignore_errors=True)
-    store, connection = Store(out), duckdb.connect()
+    connection = duckdb.connect()
     connection.execute("SET threads = 2")
     connection.execute("SELECT setseed(0.5)").fetchall()
     targets, styles = rows // copies, max(1, rows // 10)
     for role, count in (("target", targets), ("style", styles), ("content", rows)):
         for first in range(0, count, 500_000):
             known = {"first": first, "last": min(count, first + 500_000), "hash": HASH if role == "target" else "NULL"}
-            _append(store, "assets", connection, ASSETS.format(role=role, **known), {})
+            _append(out, "assets", connection, ASSETS.format(role=role, **known), {})
     previous, half = GENESIS, rows // 2
     for first in range(0, rows, commit):
         last, late = min(rows, first + commit), first >= half
@@ -104,23 +107,29 @@ def make(out: Path, rows: int, commit: int, copies: int) -> None:
         )
         digest = link(previous, root)
         facts = {ROOT: root, PREVIOUS: previous, DIGEST: digest, SHARDS: json.dumps(described)}
-        _append(store, "triplets", connection, sql, facts)
+        _append(out, "triplets", connection, sql, facts)
         previous = digest
-    _add_jobs(store, half // commit)
+    _add_jobs(out, half // commit)
 
 
-def _append(store: Store, name: str, connection: Any, sql: str, metadata: dict[str, str]) -> None:
-    schema = arrow_schema(Asset if name == "assets" else Triplet)
+def _append(out: Path, name: str, connection: Any, sql: str, metadata: dict[str, str]) -> None:
+    schema = arrow_schema(TABLES[name])
     rows = connection.sql(sql).to_arrow_table()
     for field in schema:
         if field.name not in rows.column_names:
             rows = rows.append_column(field.name, pa.nulls(rows.num_rows, field.type))
-    getattr(store, name).append(rows.select(schema.names).cast(schema), metadata=metadata)
+    _write(out, name, rows.select(schema.names).cast(schema), metadata)
 
 
-def _add_jobs(store: Store, before: int) -> None:
+def _write(out: Path, name: str, rows: pa.Table, metadata: dict[str, str]) -> None:
+    said = CommitProperties(custom_metadata=metadata)
+    write_deltalake(str(out / "tables" / name), rows, mode="append", commit_properties=said)
+
+
+def _add_jobs(out: Path, before: int) -> None:
     """Record two jobs: the first up to the commit at which the scores shift, the second from there on."""
-    times = [datetime.fromtimestamp(one["timestamp"] / 1000, UTC) for one in store.triplets.history()]
+    history = reversed(DeltaTable(str(out / "tables" / "triplets")).history())
+    times = [datetime.fromtimestamp(one["timestamp"] / 1000, UTC) for one in history]
     change = times[min(before, len(times) - 1)]
     spec = yaml.safe_dump({"name": "large", "targets": {"per_subject": 64}, "policy": {"rules": RULES}})
     jobs = [
@@ -140,7 +149,7 @@ def _add_jobs(store: Store, before: int) -> None:
             ("second", change, times[-1] + timedelta(seconds=1)),
         )
     ]
-    store.jobs.append(to_table(Job, jobs))
+    _write(out, "jobs", to_table(Job, jobs), {})
 
 
 def _ledger(store: str) -> Any:
@@ -231,8 +240,8 @@ def plain_licences(store: str) -> Any:
     return (
         _plain(store)
         .execute(
-            "SELECT a.licence, a.author, a.package, count(*) FROM assets a WHERE a.ref_id IN (SELECT unnest([target_ref, "
-            "content_ref, style_ref]) FROM triplets WHERE accepted) GROUP BY ALL"
+            "SELECT a.licence, a.author, a.package, count(*) FROM assets a WHERE a.ref_id IN (SELECT "
+            "unnest([target_ref, content_ref, style_ref]) FROM triplets WHERE accepted) GROUP BY ALL"
         )
         .fetchall()[:1]
     )

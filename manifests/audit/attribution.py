@@ -39,7 +39,7 @@ def attribution(ledger: Ledger) -> Iterator[str]:
 def _works(ledger: Ledger) -> str:
     changed = (
         "CASE WHEN source = 'generated' THEN 'drawn by an expert from works named by package and author' "
-        "WHEN treatment <> 'none' THEN 'painted: ' || treatment "
+        "WHEN treatment <> 'none' THEN 'treatment ' || treatment "
         "WHEN transform IS NOT NULL THEN 'moved or resized' END"
     )
     return (

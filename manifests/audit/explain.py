@@ -98,6 +98,9 @@ class CandidateStory:
     generation_digest: str
     shard: str | None
     shard_sha256: str | None
+    lies_in: str | None
+    """The shard that holds its images now, where a compaction joined the one that its row names into another."""
+
     offset: int | None
     commit: CommitStory | None
     job: JobStory | None
@@ -164,7 +167,7 @@ def candidate_story(ledger: Ledger, row: Mapping[str, Any]) -> CandidateStory:
         findings.append("no commit of the chain holds it")
     job = job_of(commit, jobs) if commit else None
     if commit is not None and job is None:
-        findings.append("no job's record covers the time of its commit: the run was killed before it could write one")
+        findings.append("the job that committed it left no record: it was killed before it could write one")
     shard = ledger.shards.get(row["shard"] or "")
     if row["accepted"] and shard is None:
         findings.append(f"its shard {row['shard']} is in no commit")
@@ -186,6 +189,7 @@ def candidate_story(ledger: Ledger, row: Mapping[str, Any]) -> CandidateStory:
         judgements=_judgements(ledger, row["candidate_id"]),
         rules=outcomes,
         shard_sha256=shard[1]["sha256"] if shard else None,
+        lies_in=_home(ledger, row["shard"]),
         commit=None
         if commit is None
         else CommitStory(commit.version, commit.time.isoformat(), commit.digest, commit.previous, commit.root),
@@ -285,6 +289,13 @@ def _attempts(ledger: Ledger, row: Mapping[str, Any]) -> list[dict[str, Any]]:
         return []
     start = rows_in(ledger, ledger.triplets, "candidate_id", [first], columns=columns)
     return sorted([*start, *later], key=lambda one: one["attempt"] or 0)
+
+
+def _home(ledger: Ledger, shard: str | None) -> str | None:
+    home = shard
+    while home in ledger.joined:
+        home = ledger.joined[home]
+    return None if home == shard else home
 
 
 def _job(job: Mapping[str, Any]) -> JobStory:

@@ -164,6 +164,8 @@ def _attempt(one: Mapping[str, Any], this: str) -> str:
 def _place(story: CandidateStory) -> Iterator[str]:
     if story.shard:
         yield f"Shard {story.shard}, from byte {story.offset:,} on; sha256 of the shard {story.shard_sha256}."
+        if story.lies_in:
+            yield f"A compaction has joined that shard into {story.lies_in}, which holds the images now."
     else:
         yield "In no shard: rejected candidates keep their row and lose their images."
     if story.commit:

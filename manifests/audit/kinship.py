@@ -45,7 +45,7 @@ class Kinship:
             "file": self._of_files,
             "image": self._of_images,
             "candidate": self._of_candidates,
-            "shard": lambda keys: self._shards_to_commits(keys),
+            "shard": self._of_shards,
         }
         yield from _by_kind(nodes, ways)
 
@@ -96,6 +96,13 @@ class Kinship:
             yield self._attempt_edge(row)
         yield from self._trained_on(rows)
 
+    def _of_shards(self, keys: Sequence[str]) -> Iterator[Edge]:
+        yield from self._shards_to_commits(keys)
+        yield from (self._joined_edge(key) for key in keys if key in self._ledger.joined)
+
+    def _joined_edge(self, shard: str) -> Edge:
+        return Edge(Node("shard", shard), Node("shard", self._ledger.joined[shard]), "joined into")
+
     def _shards_to_commits(self, keys: Iterable[str]) -> Iterator[Edge]:
         for key in keys:
             if key in self._ledger.shards:
@@ -126,6 +133,7 @@ class Kinship:
     def _to_shards(self, keys: Sequence[str]) -> Iterator[Edge]:
         for row in self._candidates("shard", keys):
             yield from self._places(row)
+        yield from (self._joined_edge(part) for part, whole in self._ledger.joined.items() if whole in keys)
 
     def _to_commits(self, keys: Sequence[str]) -> Iterator[Edge]:
         wanted = {int(key) for key in keys if key.isdigit()}

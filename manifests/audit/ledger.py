@@ -15,9 +15,12 @@ from deltalake import DeltaTable
 from manifests.arrow_schema import arrow_schema
 from manifests.audit.cache import cache_of
 from manifests.audit.commits import Commit, log_name, read_commits
+from manifests.audit.errors import AuditError as AuditError
 from manifests.audit.id_index import IdIndex
 from manifests.audit.table_at import TableAt
-from manifests.files import Files, NoSuchRootError, delta_options, open_files
+from manifests.chain import PARTS
+from manifests.files import Files, NoSuchRootError, delta_options
+from manifests.moves import open_moved
 from manifests.shard_index import ShardIndexes
 from manifests.tables import TABLES
 
@@ -28,10 +31,6 @@ MEMORY = "1200MB"
 """What DuckDB may use before it writes to disk; Python, Arrow and the index come on top."""
 
 THREADS = 2
-
-
-class AuditError(ValueError):
-    """An audit cannot be done as asked; the message is one line, and says what to do."""
 
 
 class Ledger:
@@ -50,7 +49,7 @@ class Ledger:
     ) -> None:
         """Open a store at a version, or at the newest. Raises AuditError where it, or that version, is not there."""
         try:
-            self.files = open_files(root)
+            self.files = open_moved(root)
             self._options = delta_options(root)
         except (ImportError, OSError, ValueError) as error:
             raise AuditError(str(error)) from None
@@ -105,6 +104,11 @@ class Ledger:
     def shards(self) -> dict[str, tuple[Commit, dict[str, Any]]]:
         """Return the shards by name, each with the commit that added it and what that says of it."""
         return {shard["name"]: (commit, shard) for commit in self.commits for shard in commit.shards}
+
+    @cached_property
+    def joined(self) -> dict[str, str]:
+        """Return for each shard that a compaction replaced the one into which it was joined."""
+        return {part["shard"]: name for name, (_, shard) in self.shards.items() for part in shard.get(PARTS, ())}
 
     @cached_property
     def shard_indexes(self) -> ShardIndexes:

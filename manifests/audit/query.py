@@ -95,6 +95,7 @@ def _commits(ledger: Ledger) -> pa.Table:
             "digest": commit.digest or None,
             "previous": commit.previous or None,
             "root": commit.root or None,
+            "job": commit.job or None,
             "rows": commit.rows_added,
             "shards": len(commit.shards),
         }
@@ -106,7 +107,12 @@ def _commits(ledger: Ledger) -> pa.Table:
 def _shards(ledger: Ledger) -> pa.Table:
     keys = ("name", "split", "samples", "bytes", "sha256")
     rows = [
-        {**{key: shard.get(key) for key in keys}, "version": commit.version} for commit, shard in ledger.shards.values()
+        {
+            **{key: shard.get(key) for key in keys},
+            "version": commit.version,
+            "joined_into": ledger.joined.get(shard["name"]),
+        }
+        for commit, shard in ledger.shards.values()
     ]
     return pa.Table.from_pylist(rows, schema=arrow_schema(SHARDS))
 

@@ -22,6 +22,7 @@ class CommitRow(BaseModel):
     digest: str | None = Field(description="Digest of the commit, which covers all before it; null outside the chain.")
     previous: str | None = Field(description="Digest of the commit before; its rows carry it as `follows`.")
     root: str | None = Field(description="Merkle root (RFC 6962) over the commit's rows and shards.")
+    job: str | None = Field(description="The job that made it; null in commits of earlier releases.")
     rows: int = Field(description="Rows that it added.")
     shards: int = Field(description="Shards that it added.")
 
@@ -35,6 +36,7 @@ class ShardRow(BaseModel):
     bytes: int = Field(description="Size of the file.")
     sha256: str = Field(description="sha256 of the file.")
     version: int = Field(description="Version of `triplets` that added it.")
+    joined_into: str | None = Field(description="The shard into which a compaction joined it; null while it lives.")
 
 
 COMMITS, SHARDS = CommitRow, ShardRow

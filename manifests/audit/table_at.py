@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from manifests.audit.cache import write_whole
+from manifests.audit.errors import AuditError
 from manifests.files import Files
 
 _READERS = 4
@@ -50,6 +51,7 @@ class TableAt:
         self.schema = schema
         self._files = files
         self._footers = cache / f"{name}-footers.json"
+        self._kept: _Kept | None = None
         actions = pa.table(delta.get_add_actions(flatten=True))
         columns = ("path", "num_records", "size_bytes", "modification_time")
         rows = zip(*(actions[column].to_pylist() for column in columns), strict=True)
@@ -96,7 +98,9 @@ class TableAt:
 
     def _columns(self, files: Sequence[DataFile]) -> list[tuple[str, ...]]:
         """Return the columns of each file, out of its footer or what is kept of it."""
-        kept = _read_kept(self._footers)
+        if self._kept is None:
+            self._kept = _read_kept(self._footers)
+        kept = self._kept
         missing = [file for file in files if file.name not in kept.columns]
         if missing:
             with ThreadPoolExecutor(_READERS) as pool:
@@ -108,8 +112,14 @@ class TableAt:
     def _footer(self, file: DataFile) -> tuple[str, ...]:
         name = f"tables/{self.name}/{file.name}"
         local = self._files.local_path(name)
-        source = pa.BufferReader(_tail(self._files, name, file.bytes)) if local is None else str(local)
-        return tuple(pq.read_schema(source).names)
+        try:
+            source = pa.BufferReader(_tail(self._files, name, file.bytes)) if local is None else str(local)
+            return tuple(pq.read_schema(source).names)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise AuditError(
+                f"{self._files.root}/{name}: cannot be read; was the table vacuumed, or copied only in part? "
+                f"{str(error).splitlines()[0]}"
+            ) from None
 
 
 @dataclass

@@ -36,7 +36,7 @@ def rewrite(folder: Path, kind: str, share: int) -> None:
         table.optimize.compact()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     histories(), st.lists(st.tuples(st.sampled_from(["decide", "delete", "compact"]), st.integers(1, 7)), max_size=3)
 )

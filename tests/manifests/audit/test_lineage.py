@@ -50,7 +50,7 @@ def every_node(ledger: Ledger, history: History, runs: list[TrainingRun]) -> lis
     return nodes + [Node("checkpoint", str(path)) for run in runs for path in run.checkpoints]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(histories())
 def test_each_is_the_other_reversed(history: History) -> None:
     with TemporaryDirectory() as folder:
@@ -69,7 +69,7 @@ def test_each_is_the_other_reversed(history: History) -> None:
                 assert (other in forwards[one]) == (one in backwards[other]), (str(one), str(other))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(histories())
 def test_the_index_of_ids_changes_no_answer(history: History) -> None:
     with TemporaryDirectory() as folder:
