@@ -155,6 +155,22 @@ def test_subjects_known_by_name_alone_are_of_the_training_split(pipeline: Path) 
         assert one.transform["prompt"] == f"a drawing of {one.ref.subject.replace('-', ' ')}"
 
 
+def test_weights_in_unos_form_stylize_with_the_target_among_the_content_references(pipeline: Path) -> None:
+    keys_of_uno = keys(pipeline, projector=None, vision=None, reference="content", steps=1)
+    expert = UsoStylizer(StylizeSettings(**keys_of_uno), Licensed())
+    made = image(expert.generate([asked(2)])[0])
+    assert made.ref.style == "ink"
+    assert made.transform is not None
+    assert made.transform["inputs"] == [f"shapes:ink/{asked(2).target_ref.subject} ink"]
+
+
+def test_a_layout_that_is_kept_has_the_empty_prompt_whatever_the_triplets_own_is(destylizer: UsoDestylizer) -> None:
+    named = ExpertRequest(**{**vars(asked(4, "preserved")), "prompt": "a red fox on a roof"})
+    made = image(destylizer.generate([named])[0])
+    assert made.transform is not None
+    assert made.transform["prompt"] == ""
+
+
 def test_the_digest_covers_weights_parameters_and_template_and_neither_places_nor_batches(
     pipeline: Path, tmp_path: Path
 ) -> None:
