@@ -99,7 +99,6 @@ def test_head_and_worker_make_a_cluster_that_asks_for_the_token_and_drains_when_
         "OMP_NUM_THREADS": "1",
         "RAY_worker_niceness": "0",
         "RAY_metrics_report_interval_ms": "500",
-        "RAY_raylet_start_wait_time_s": "120",
         "AUTOSCALER_METRIC_PORT": str(scaler),
         "DASHBOARD_METRIC_PORT": str(figures),
         "RAY_AUTH_MODE": "token",
