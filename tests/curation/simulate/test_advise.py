@@ -51,7 +51,7 @@ def test_too_many_machines_for_too_few_rows_are_named() -> None:
     assert any("before the first shard" in text for text in texts)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(st.floats(0.01, 2), st.floats(0.01, 2), st.floats(0, 0.5), st.integers(1, 64), st.integers(2, 12))
 def test_advice_fits_and_does_no_harm(stylize: float, destylize: float, call: float, batch: int, gpus: int) -> None:
     outcome = simulate(work(stylize, destylize, call=call, batch=batch, gpus=gpus))

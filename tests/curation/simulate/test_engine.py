@@ -149,7 +149,8 @@ def test_pools_grow_to_their_most_while_there_is_more_to_do() -> None:
 
 def test_a_million_candidates_take_little_memory() -> None:
     def peak(rows: int) -> int:
-        stages = (stage("load", 0.001), stage("model", 0.5, workers=(16, 16), batch=32), stage("pack", 0.001))
+        load = stage("load", 0.001, batch=64)
+        stages = (load, stage("model", 0.5, workers=(16, 16), batch=64), stage("pack", 0.001))
         tracemalloc.start()
         simulate(Work(stages, rows, 512, machines=Machines(gpus=32)))
         _, most = tracemalloc.get_traced_memory()
