@@ -11,9 +11,10 @@ import yaml
 from numpy.typing import NDArray
 
 from manifests.audit.drift import Drift, drifts
+from manifests.audit.hexadecimal import bytes_of
 from manifests.audit.ledger import Ledger
 from manifests.audit.licences import key_of
-from manifests.audit.near_duplicates import Bits, clusters, packed_of
+from manifests.audit.near_duplicates import Bits, clusters
 
 TOO_LARGE = 0.2
 """Share of one subject or source image of the accepted triplets from which it is a finding."""
@@ -147,7 +148,7 @@ class _Targets:
             f"SELECT {key_of('ref_id')} AS key, perceptual_hash FROM ({self._ledger.assets.select()}) "
             f"WHERE perceptual_hash IS NOT NULL AND {key_of('ref_id')} IN (SELECT key FROM targets)"
         )
-        return rows["key"].to_numpy(), packed_of(rows["perceptual_hash"])
+        return rows["key"].to_numpy(), bytes_of(rows["perceptual_hash"])
 
     def largest(self, count: int) -> list[tuple[int, int]]:
         """Return the keys of the targets that stand in most triplets, and in how many."""

@@ -19,6 +19,7 @@ MODERATE, LARGE = 0.1, 0.25
 FEWEST = 50
 """Rows of a job below which its scores are not compared."""
 
+_COLUMNS = (*SCORES, *JUDGED)
 _BINS = 1024
 _PARTS = 10
 _RARE = 21.67
@@ -65,17 +66,16 @@ def drifts(ledger: Ledger) -> list[Drift]:
     names = _number_jobs(ledger)
     if len(names) < 2:
         return []
-    measured = _bin(ledger)
-    means = {row["job"]: row for row in _means(ledger, measured)}
+    facts = _facts(ledger)
     found = []
-    for score in measured:
+    for score in _bin(ledger, facts):
         counts = _histograms(ledger, score, len(names))
         present = [job for job in range(len(names)) if counts[job].sum() >= FEWEST]
         for before, after in pairwise(present):
             first, second = counts[before], counts[after]
             sizes = (int(first.sum()), int(second.sum()))
             apart = (stability_index(first, second), distance(first, second))
-            both = (names[before], names[after], *sizes, means[before][score], means[after][score])
+            both = (names[before], names[after], *sizes, facts[before][f"{score}_mean"], facts[after][f"{score}_mean"])
             found.append(Drift(score, *both, *(round(value, 4) for value in apart)))
     return found
 
@@ -115,31 +115,35 @@ def _number_jobs(ledger: Ledger) -> list[str]:
     return list(numbers)
 
 
-def _bin(ledger: Ledger) -> list[str]:
+def _facts(ledger: Ledger) -> dict[int, dict[str, Any]]:
+    """Return the lowest, highest and mean value of every score, by job."""
+    asked = "".join(
+        f", min({name}) AS {name}_low, max({name}) AS {name}_high, round(avg({name}), 4) AS {name}_mean"
+        for name in _COLUMNS
+    )
+    rows = ledger.rows(f"SELECT job{asked} FROM ({_rows_of_jobs(ledger)}) GROUP BY job")
+    return {row["job"]: row for row in rows}
+
+
+def _bin(ledger: Ledger, facts: dict[int, dict[str, Any]]) -> list[str]:
     """Put every row's job, and the bins of its scores, into the temporary table `binned`; return what was measured."""
-    columns = (*SCORES, *JUDGED)
-    table = ledger.triplets.select()
-    asked = ", ".join(f"min({name}) AS {name}_low, max({name}) AS {name}_high" for name in columns)
-    ends = ledger.rows(f"SELECT {asked} FROM ({table})")[0]
-    measured = [name for name in columns if ends[f"{name}_low"] is not None]
-    bins = ""
-    for name in measured:
-        low = float(ends[f"{name}_low"])
-        width = (float(ends[f"{name}_high"]) - low) / _BINS or 1.0
+    measured, bins = [], ""
+    for name in _COLUMNS:
+        known = [row for row in facts.values() if row[f"{name}_low"] is not None]
+        if not known:
+            continue
+        measured.append(name)
+        low = float(min(row[f"{name}_low"] for row in known))
+        width = (float(max(row[f"{name}_high"] for row in known)) - low) / _BINS or 1.0
         bin_of = f"least(floor(({name} - {low!r}) / {width!r}), {_BINS - 1})::USMALLINT"
         bins += f", CASE WHEN {name} IS NOT NULL THEN {bin_of} END AS {name}"
-    ledger.run(
-        f"CREATE OR REPLACE TEMP TABLE binned AS SELECT job{bins} "
-        f"FROM ({table}) JOIN made_by ON hash(follows) = made_by.key"
-    )
+    ledger.run(f"CREATE OR REPLACE TEMP TABLE binned AS SELECT job{bins} FROM ({_rows_of_jobs(ledger)})")
     return measured
 
 
-def _means(ledger: Ledger, measured: list[str]) -> list[dict[str, Any]]:
-    means = "".join(f", round(avg({name}), 4) AS {name}" for name in measured)
-    return ledger.rows(
-        f"SELECT job{means} FROM ({ledger.triplets.select()}) JOIN made_by ON hash(follows) = made_by.key GROUP BY job"
-    )
+def _rows_of_jobs(ledger: Ledger) -> str:
+    columns = ", ".join(_COLUMNS)
+    return f"SELECT job, {columns} FROM ({ledger.triplets.select()}) JOIN made_by ON hash(follows) = made_by.key"
 
 
 def _histograms(ledger: Ledger, score: str, jobs: int) -> list[Counts]:

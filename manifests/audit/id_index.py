@@ -7,7 +7,6 @@ changed), the first 64 bits of its ids in order: 12 bytes for each id. It is mad
 
 from __future__ import annotations
 
-import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.audit.cache import write_whole
-from manifests.audit.table_at import DataFile, TableAt
+from manifests.audit.hexadecimal import bytes_of
+from manifests.audit.table_at import PLACE, DataFile, TableAt
 from manifests.identities import digest_of
 
 if TYPE_CHECKING:
@@ -107,32 +107,28 @@ class IdIndex:
         return segments
 
     def _make(self, folder: Path, table: TableAt, column: str, files: Sequence[DataFile]) -> _Segment:
-        keys, places = [], []
-        for number, file in enumerate(files):
-            found = _keys(self._ids(table, column, file))
-            keys.append(found)
-            places.append(np.full(found.size, number, np.uint32))
-        joined, numbers = np.concatenate(keys), np.concatenate(places)
-        order = np.argsort(joined, kind="stable")
+        keys, places = self._keys(table, column, files)
+        order = np.lexsort((places, keys))
+        keys, places = keys[order], places[order]
+        fresh = np.ones(keys.size, bool)
+        fresh[1:] = (keys[1:] != keys[:-1]) | (places[1:] != places[:-1])
         names = tuple(file.name for file in files)
         segment = _Segment(names, folder / digest_of(list(names)))
         folder.mkdir(parents=True, exist_ok=True)
-        np.save(segment.path.with_suffix(".keys.npy"), joined[order])
-        np.save(segment.path.with_suffix(".places.npy"), numbers[order])
+        np.save(segment.path.with_suffix(".keys.npy"), keys[fresh])
+        np.save(segment.path.with_suffix(".places.npy"), places[fresh])
         write_whole(segment.path.with_suffix(".json"), json.dumps(names).encode())
         return segment
 
-    def _ids(self, table: TableAt, column: str, file: DataFile) -> bytes:
-        """Return the first digits of the ids of a file, end to end."""
-        values = f"SELECT {KEYS.get(column, column)} AS id FROM ({table.select([file])})"
-        sql = f"SELECT DISTINCT substr(id, 1, {DIGITS}) AS id FROM ({values}) WHERE id <> ''"
-        found = self._connection.sql(sql).to_arrow_table()["id"]
-        return "".join(found.to_pylist()).encode()
-
-
-def _keys(digits: bytes) -> Keys:
-    raw = binascii.unhexlify(digits)
-    return np.frombuffer(raw, dtype=">u8").astype(np.uint64)
+    def _keys(self, table: TableAt, column: str, files: Sequence[DataFile]) -> tuple[Keys, NDArray[np.uint32]]:
+        """Return the keys of the ids of some files, and for each the place of its file among them."""
+        values = f"SELECT {KEYS.get(column, column)} AS id, {PLACE} FROM ({table.select(files, tagged=PLACE)})"
+        rows = self._connection.sql(
+            f"SELECT substr(id, 1, {DIGITS}) AS id, {PLACE}::UINTEGER AS place FROM ({values}) WHERE id <> ''"
+        ).to_arrow_table()
+        raw = bytes_of(rows["id"])
+        keys = raw.reshape(-1).view(">u8").astype(np.uint64) if len(raw) else np.zeros(0, np.uint64)
+        return keys, rows["place"].to_numpy()
 
 
 def _range(prefix: str) -> tuple[int, int] | None:

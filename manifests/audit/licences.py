@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from manifests.audit.ledger import Ledger
+from manifests.audit.table_at import RECORDED
 from manifests.licence_policy import UNKNOWN, LicencePolicy
 from manifests.licences import licence
 from manifests.records import ROLES
@@ -136,7 +137,8 @@ def _statements(ledger: Ledger) -> list[Statement]:
         "SELECT coalesce(licence, 'unknown') AS licence, coalesce(author, '') AS author, "
         "coalesce(package, '') AS package, source, coalesce(attribution_url, '') AS url, count(*) AS images, "
         "min(recorded) AS first_recorded, max(recorded) AS last_recorded "
-        f"FROM ({ledger.assets.select(with_time=True)}) WHERE {key_of('ref_id')} IN (FROM used) GROUP BY 1, 2, 3, 4, 5 "
+        f"FROM ({ledger.assets.select(tagged=RECORDED)}) WHERE {key_of('ref_id')} IN (FROM used) "
+        "GROUP BY 1, 2, 3, 4, 5 "
         "ORDER BY images DESC, licence, package, author"
     )
     return [Statement(**row | {key: _time(row[key]) for key in ("first_recorded", "last_recorded")}) for row in rows]

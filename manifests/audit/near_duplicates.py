@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 Bits = NDArray[np.uint8]
@@ -46,21 +44,6 @@ def clusters(packed: Bits, *, max_distance: int) -> Clusters:
     starts = np.flatnonzero(np.diff(labels[members]))
     groups = np.split(members, starts + 1) if members.size else []
     return Clusters(sorted(groups, key=lambda group: (-group.size, int(group[0]))), full)
-
-
-def packed_of(column: pa.ChunkedArray) -> Bits:
-    """Return hashes `[hashes, bytes]` of a column of hexadecimal text.
-
-    Raises ValueError where it is not hexadecimal, or not all of one length.
-    """
-    if not len(column):
-        return np.zeros((0, 1), np.uint8)
-    text = pa.concat_arrays(column.chunks).cast(pa.large_string())
-    ends = np.frombuffer(text.buffers()[1], np.int64)[text.offset : text.offset + len(text) + 1]
-    if np.unique(np.diff(ends)).size > 1:
-        raise ValueError("perceptual hashes are of several lengths")
-    raw = np.frombuffer(binascii.unhexlify(memoryview(text.buffers()[2])[ends[0] : ends[-1]]), np.uint8)
-    return raw.reshape(len(text), -1)
 
 
 def _distinct(packed: Bits) -> tuple[Places, Places]:

@@ -16,6 +16,9 @@ from manifests.audit.cache import write_whole
 from manifests.audit.errors import AuditError
 from manifests.files import Files
 
+RECORDED, PLACE = "recorded", "place"
+"""Tags of rows: when their file was committed, in milliseconds since 1970; and its place in the list of files."""
+
 _READERS = 4
 
 _SQL_TYPES: Mapping[pa.DataType, str] = {
@@ -68,33 +71,31 @@ class TableAt:
         local = self._files.local_path(name)
         return str(local) if local is not None else f"triptych://{name}"
 
-    def select(self, files: Sequence[DataFile] | None = None, *, with_time: bool = False) -> str:
+    def select(self, files: Sequence[DataFile] | None = None, *, tagged: str = "") -> str:
         """Return a SELECT of all columns over the version, or over some of its files.
 
-        With `with_time`, a column `recorded` says when the file of a row was committed, in milliseconds since 1970.
+        `tagged` is RECORDED or PLACE: a column of that name, which tells it of every row, comes last.
         """
         chosen = self.files if files is None else list(files)
         if not chosen:
             nulls = ", ".join(f'NULL::{_sql_type(field.type)} AS "{field.name}"' for field in self.schema)
-            return f"SELECT {nulls}{', 0::BIGINT AS recorded' if with_time else ''} WHERE false"
-        groups: dict[tuple[str, ...], list[DataFile]] = {}
-        for file, columns in zip(chosen, self._columns(chosen), strict=True):
-            groups.setdefault(columns, []).append(file)
-        return " UNION ALL ".join(self._select_alike(group, names, with_time) for names, group in groups.items())
+            return f"SELECT {nulls}{f', 0::BIGINT AS {tagged}' if tagged else ''} WHERE false"
+        groups: dict[tuple[str, ...], list[tuple[DataFile, int]]] = {}
+        for number, (file, columns) in enumerate(zip(chosen, self._columns(chosen), strict=True)):
+            tag = file.milliseconds if tagged == RECORDED else number
+            groups.setdefault(columns, []).append((file, tag))
+        return " UNION ALL ".join(self._select_alike(group, names, tagged) for names, group in groups.items())
 
-    def _select_alike(self, files: Sequence[DataFile], columns: Sequence[str], with_time: bool) -> str:
+    def _select_alike(self, files: Sequence[tuple[DataFile, int]], columns: Sequence[str], tagged: str) -> str:
         listed = ", ".join(
             f'"{field.name}"' if field.name in columns else f'NULL::{_sql_type(field.type)} AS "{field.name}"'
             for field in self.schema
         )
-        places = ", ".join(f"'{_escaped(self.place(file))}'" for file in files)
-        if not with_time:
-            return f"SELECT {listed} FROM read_parquet([{places}])"
-        times = ", ".join(f"({number}, {file.milliseconds})" for number, file in enumerate(files))
-        return (
-            f"SELECT {listed}, recorded FROM read_parquet([{places}]) "
-            f"JOIN (VALUES {times}) AS times(number, recorded) ON file_index = number"
-        )
+        source = f"read_parquet([{', '.join(_quoted(self.place(file)) for file, _ in files)}])"
+        if not tagged:
+            return f"SELECT {listed} FROM {source}"
+        tags = ", ".join(f"({number}, {tag})" for number, (_, tag) in enumerate(files))
+        return f"SELECT {listed}, {tagged} FROM {source} JOIN (VALUES {tags}) AS tags(n, {tagged}) ON file_index = n"
 
     def _columns(self, files: Sequence[DataFile]) -> list[tuple[str, ...]]:
         """Return the columns of each file, out of its footer or what is kept of it."""
@@ -151,5 +152,5 @@ def _sql_type(kind: pa.DataType) -> str:
     return f"{_SQL_TYPES[kind.value_type]}[]" if pa.types.is_list(kind) else _SQL_TYPES[kind]
 
 
-def _escaped(text: str) -> str:
-    return text.replace("'", "''")
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

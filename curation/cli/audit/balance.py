@@ -27,7 +27,8 @@ def balance(
 ) -> None:
     """Tell unique subjects, styles and targets, the largest shares, caps, score drift between jobs, near-duplicates.
 
-    Exit code 1 where one value has too large a share, a score drifted (PSI of 0.25 or more, and more than chance), or targets repeat.
+    Exit code 1 where one value has too large a share, a score drifted (PSI of 0.25 or more, and more than by chance),
+    or targets repeat.
 
     Example: `triptych audit balance --store runs/demo`
     """

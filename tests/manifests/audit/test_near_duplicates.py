@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manifests.audit.near_duplicates import Bits, clusters, packed_of
+from manifests.audit.hexadecimal import bytes_of
+from manifests.audit.near_duplicates import Bits, clusters
 
 
 @st.composite
@@ -56,11 +57,11 @@ def test_thousands_of_equal_hashes_are_one_cluster() -> None:
 
 def test_hashes_are_read_from_a_column() -> None:
     column = pa.chunked_array([["00ff"], [], ["0a0b", "ffff"]], pa.string())
-    assert packed_of(column).tolist() == [[0, 255], [10, 11], [255, 255]]
-    assert packed_of(column.slice(1)).tolist() == [[10, 11], [255, 255]]
-    assert len(packed_of(pa.chunked_array([], pa.string()))) == 0
+    assert bytes_of(column).tolist() == [[0, 255], [10, 11], [255, 255]]
+    assert bytes_of(column.slice(1)).tolist() == [[10, 11], [255, 255]]
+    assert len(bytes_of(pa.chunked_array([], pa.string()))) == 0
 
 
 def test_hashes_of_several_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="several lengths"):
-        packed_of(pa.chunked_array([["00ff", "00"]]))
+        bytes_of(pa.chunked_array([["00ff", "00"]]))
