@@ -58,6 +58,8 @@ class Plan:
     gpus_held: float
     seconds: float
     bytes: int
+    cost: float
+    """Of the images that endpoints draw, by the prices that the spec states."""
     refused_in_sample: int
     sampled: int
 
@@ -65,7 +67,8 @@ class Plan:
 def make_plan(spec: JobSpec, limit: int | None = None) -> Plan:
     """Return the plan of a job: lists its targets, and runs a dozen of them through the stages in this process.
 
-    Time assumes that the stages share the cores evenly; bytes assume that every candidate is accepted.
+    Time assumes that the stages share the cores evenly; bytes assume that every candidate is accepted. No endpoint is
+    asked, since answers cost money: retrieval stands for it, also in the times.
     """
     refs = plan_targets(spec, limit)
     each = spec.layouts.preserved + spec.layouts.shifted
@@ -88,6 +91,7 @@ def make_plan(spec: JobSpec, limit: int | None = None) -> Plan:
         gpus_held=held[1],
         seconds=_STARTUP_SECONDS + candidates * per_candidate / cores,
         bytes=round(size * candidates),
+        cost=candidates * spec.experts.price(),
         refused_in_sample=refused,
         sampled=sampled,
     )
@@ -103,12 +107,13 @@ def _sample(spec: JobSpec, refs: list[ImageRef]) -> tuple[list[StagePlan], float
     ]
     rows = list(propose(targets, spec, Digests(spec.generation_digest, "", spec.policy.digest)))
     small = spec.model_copy(update={"scores": spec.scores.model_copy(update={"bank": 16, "neighbours": 1})})
+    free = spec.model_copy(update={"experts": spec.experts.unpaid()})
     gallery_of.cache_clear()
     bank = reference_bank(small)
     stages: dict[str, Stage] = {
         "load": load_stage(spec),
-        "stylize": stylize_stage(spec),
-        "destylize": destylize_stage(spec),
+        "stylize": stylize_stage(free),
+        "destylize": destylize_stage(free),
         "score": score_stage(small, bank),
     }
     for name, stage in stages.items():

@@ -247,6 +247,11 @@ def _print_plan(spec: JobSpec, made: Plan) -> None:
         + (f", {made.refused_in_sample} of them refused" if made.refused_in_sample else ""),
         highlight=False,
     )
+    if made.cost:
+        console.print(
+            f"endpoints draw images for {made.cost:,.2f} by the spec's prices; none was asked, so times are without",
+            highlight=False,
+        )
 
 
 def _print_summary(summary: Summary, store: str, report_file: str | None) -> None:

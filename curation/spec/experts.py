@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from curation.spec.editing_experts import DiffusersSpec, HttpSpec
 from curation.spec.expert_keys import Name, Share
 from uso.nano.family import READS, SIDE, TEXT_LENGTH, release_of
-from workers.experts.base import ExpertRole
+from workers.experts.base import EXPERT_ROLES, ExpertRole
 from workers.experts.uso.settings import DestylizeSettings, StylizeSettings, UsoSettings
 
 EXPERT_KINDS = ("retrieval", "uso", "diffusers", "http")
@@ -126,6 +126,26 @@ class ExpertsSpec(BaseModel):
     def names(self, role: ExpertRole) -> list[str | None]:
         """Return the names of a role's experts, by which routes choose among them."""
         return [entry.name for entry in self.of(role)]
+
+    def unpaid(self) -> ExpertsSpec:
+        """Return the same experts with retrieval in the place of those behind endpoints, which cost money."""
+        free: dict[str, Any] = {
+            role: tuple(
+                RetrievalSpec(name=entry.name, share=entry.share) if isinstance(entry, HttpSpec) else entry
+                for entry in self.of(role)
+            )
+            for role in EXPERT_ROLES
+        }
+        return self.model_copy(update=free)
+
+    def price(self) -> float:
+        """Return what the images of one candidate cost on average, by the prices that the entries state."""
+        return sum(
+            share * entry.price
+            for role in EXPERT_ROLES
+            for entry, share in zip(self.of(role), self.shares(role), strict=True)
+            if isinstance(entry, HttpSpec)
+        )
 
     def generation(self) -> dict[str, Any]:
         """Return what decides which images are made, by role.

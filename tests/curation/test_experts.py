@@ -19,6 +19,7 @@ from manifests.images import ImageRef
 from manifests.yaml_file import YamlError
 from tests.uso.conftest import build_pipeline
 from uso.nano.family import family_folder
+from workers.experts.base import EXPERT_ROLES
 from workers.experts.choice import choose_expert
 from workers.experts.faults import SPOILED_BY, Fault
 
@@ -87,6 +88,16 @@ def test_an_expert_for_routes_alone_serves_no_candidate_and_makes_no_new_ones(pi
     assert max(choose_expert(f"candidate {n}", "destylize", last) for n in range(500)) < 10
     with pytest.raises(ValidationError, match="two experts are named 'second'"):
         spec(experts={"stylize": [{"name": "second"}, {"name": "second", "min_overlap": 0.1}]})
+
+
+def test_a_plan_counts_what_endpoints_cost_and_asks_none() -> None:
+    paid = {"kind": "http", "base_url": "http://127.0.0.1:9/v1", "model": "m", "price": 0.04, "share": 3}
+    experts = spec(experts={"stylize": paid, "destylize": [paid, {"kind": "retrieval", "share": 1}]}).experts
+    assert experts.price() == pytest.approx(0.04 + 0.03)
+    free = experts.unpaid()
+    assert {entry.kind for role in EXPERT_ROLES for entry in free.of(role)} == {"retrieval"}
+    assert free.shares("destylize") == experts.shares("destylize")
+    assert spec().experts.price() == 0
 
 
 def test_faults_are_given_to_what_retrieval_makes_and_of_drawn_images_nothing_is_known(pipeline: Path) -> None:
