@@ -16,13 +16,14 @@ import yaml
 
 from curation.graph.rows import short_reason
 from curation.policy.rules import Policy
+from curation.report.attempts import AttemptRow, attempt_rows
 from curation.report.experts import ExpertRow, expert_rows, own_reasons
 from curation.report.faults import FaultTable, fault_table
 from curation.report.judges import JudgeRow, judge_rows
 from manifests.identities import digest_of
 from manifests.images import GENERATED
 from manifests.licences import Licence, licence
-from manifests.records import ROLES, SCORES
+from manifests.records import ROLES, SCORES, TIMES
 from manifests.shard_index import ShardIndexes, same_bytes
 from manifests.store import STRIPS, Store
 
@@ -84,6 +85,7 @@ class Findings:
     scores: Mapping[str, list[dict[str, Any]]]
     faults: Mapping[str, FaultTable]
     experts: Sequence[ExpertRow]
+    attempts: Sequence[AttemptRow]
     judges: Sequence[JudgeRow]
     drawn: Sequence[Drawn]
     cards: Mapping[str, list[Card]]
@@ -96,7 +98,7 @@ class Findings:
 def gather(store: Store) -> Findings:
     """Read a store and return what the report shows. The manifest's rows are read; images only for the sheets."""
     columns = ["candidate_id", "accepted", "reasons", "layout", "split", "subject", "style", "truth", *SCORES]
-    columns += ["stylize_expert", "destylize_expert"]
+    columns += ["stylize_expert", "destylize_expert", "attempt", "route", *TIMES]
     table = store.triplets.read(columns)
     rows = table.to_pylist()
     jobs = sorted(store.jobs.read().to_pylist(), key=lambda job: job["started"])
@@ -125,6 +127,7 @@ def gather(store: Store) -> Findings:
         scores=_scores(rows),
         faults={name: found for name, found in faults.items() if found is not None},
         experts=experts,
+        attempts=attempt_rows(rows, spec.get("stages", {})),
         judges=judge_rows(store.judgements.read().to_pylist()),
         drawn=[_drawn(store, expert, rows) for expert in experts if expert.draws],
         cards={layout: _accepted_cards(store, accepted, layout) for layout in ("preserved", "shifted")},
