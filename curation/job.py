@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,8 +25,12 @@ from curation.cluster import cluster
 from curation.context import examine_judge, gallery_of, reference_bank
 from curation.deduplicate import nearest_earlier
 from curation.experts import describe_experts, require_endpoints
+from curation.graph.flow import FLOW
+from curation.graph.resources import held
+from curation.heartbeat import Heartbeat
 from curation.logs import name_job
 from curation.metrics import count_commit
+from curation.patience import patiently
 from curation.scoring import scoring_digest
 from curation.spec.model import JobSpec
 from curation.targets import choose_targets
@@ -41,7 +45,11 @@ from workers.scorers.references import References
 
 _LIBRARIES = ("triptych", "ray", "torch", "pyarrow", "deltalake", "webdataset", "pillow", "opencv-python-headless")
 
+_MB = 1024 * 1024
+
 _log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 Phase = Literal["listing", "ingest", "judge", "bank", "curate", "done"]
 ProgressHook = Callable[["Progress"], None]
@@ -66,6 +74,7 @@ class Progress:
     shards: int = 0
     canaries: int = 0
     canary_hits: int = 0
+    spilled_mb: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
 
@@ -113,7 +122,8 @@ def run_job(
     experts = describe_experts(spec)
     refs = plan_targets(spec, limit)
     try:
-        _run(spec, store, refs, progress, hook, job_id)
+        with Heartbeat(store.files, job_id, spec.name, lambda: beat_facts(progress)):
+            _run(spec, store, refs, progress, hook, job_id)
         status = "finished"
     except KeyboardInterrupt:
         status = "interrupted"
@@ -124,6 +134,15 @@ def run_job(
     progress.phase = "done"
     hook(progress)
     return summary
+
+
+def beat_facts(progress: Progress) -> dict[str, Any]:
+    """Return what a heartbeat says of a job's progress."""
+    known = dict(vars(progress))
+    phase, reasons = known.pop("phase"), known.pop("reasons")
+    if phase == "curate" and FLOW.loading():
+        phase = "models"
+    return {"phase": phase, "counts": known, "reasons": dict(reasons.most_common())}
 
 
 def plan_targets(spec: JobSpec, limit: int | None = None) -> list[ImageRef]:
@@ -181,8 +200,7 @@ def _prepared(
     _examine(spec, store, refs, progress, hook)
     progress.phase = "bank"
     hook(progress)
-    needed = {"num_cpus": spec.stages.score.cpus, "num_gpus": spec.stages.score.gpus}
-    references: References = ray.get(ray.remote(**needed)(reference_bank).remote(spec))
+    references: References = ray.get(ray.remote(**held(spec.stages.score))(reference_bank).remote(spec))
     return references
 
 
@@ -222,7 +240,7 @@ def _ingest(
     if fresh:
         ray_needed()
     for batch in ingest(spec, list(fresh.values())):
-        store.add_assets(batch)
+        _kept(spec, partial(store.add_assets, batch))
         for row in batch.select(columns).to_pylist():
             known[row["ref_id"]] = row
         progress.ingested += batch.num_rows
@@ -251,9 +269,8 @@ def _examine(spec: JobSpec, store: Store, refs: Sequence[ImageRef], progress: Pr
         return
     progress.phase = "judge"
     hook(progress)
-    needed = {"num_cpus": spec.stages.judge.cpus, "num_gpus": spec.stages.judge.gpus}
-    seen: list[Judgement] = ray.get(ray.remote(**needed)(examine_judge).remote(spec, refs))
-    store.add_judgements(to_table(Judgement, seen))
+    seen: list[Judgement] = ray.get(ray.remote(**held(spec.stages.judge))(examine_judge).remote(spec, refs))
+    _kept(spec, partial(store.add_judgements, to_table(Judgement, seen)))
     progress.canaries, progress.canary_hits = len(seen), sum(bool(judgement.hit) for judgement in seen)
     hook(progress)
 
@@ -269,11 +286,14 @@ def _curate(
 ) -> None:
     from curation.graph.candidate_graph import curate
     from curation.graph.pack import funnel_counts
+    from curation.graph.spilling import Spilling
 
     progress.phase = "curate"
     hook(progress)
+    spilling, spilled = Spilling(), progress.spilled_mb
     for packed in curate(spec, todo, bank=references, store=store):
-        done = store.commit(packed.triplets, packed.assets, packed.shards, judgements=packed.judgements, job=job_id)
+        rows = (packed.triplets, packed.assets, packed.shards)
+        done = _kept(spec, partial(store.commit, *rows, judgements=packed.judgements, job=job_id))
         count_commit(done.triplets, packed.judgements, [shard.bytes for shard in done.shards])
         _log.info("committed %d candidates in %d shards", done.triplets.num_rows, len(done.shards))
         if done.left_out:
@@ -284,7 +304,14 @@ def _curate(
         progress.accepted += counts["accepted"]
         progress.shards += len(done.shards)
         progress.reasons.update(counts["reasons"])
+        progress.spilled_mb = spilled + spilling.bytes() // _MB
         hook(progress)
+    progress.spilled_mb = spilled + spilling.bytes(now=True) // _MB
+
+
+def _kept(spec: JobSpec, write: Callable[[], Result]) -> Result:
+    """Return what a write to the store returns; a store that does not answer is given time to come back."""
+    return patiently(write, seconds=spec.ray.store_patience_seconds, what="committing")
 
 
 def _record(

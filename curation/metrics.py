@@ -83,10 +83,13 @@ RETRIES = Metric("triptych_retries_total", "counter", "What was tried again: row
 COST = Metric("triptych_cost_total", "counter", "GPU seconds, tokens and requests of the judge.", ("kind",))
 COMMITS = Metric("triptych_commits_total", "counter", "Commits to the store.")
 SHARDS = Metric("triptych_shards_total", "counter", "Shards committed.")
+SPILLED = Metric(
+    "triptych_spilled_bytes_total", "counter", "Bytes that object stores moved to disk since they were full."
+)
 
 ALL: tuple[Metric, ...] = (
     *(CANDIDATES, REASONS, STAGE_ROWS, STAGE_SECONDS, BUSY, ACTOR),
-    *(QUEUE, BYTES, RETRIES, COST, COMMITS, SHARDS),
+    *(QUEUE, BYTES, RETRIES, COST, COMMITS, SHARDS, SPILLED),
 )
 """Every metric that a job exports."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -11,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from curation.graph.flow import FLOW, StageFlow
 from curation.job import Progress
 
 _SHOWN_REASONS = 8
@@ -19,6 +21,7 @@ _PHASES = {
     "ingest": "ingesting targets",
     "judge": "examining the judge",
     "bank": "embedding the reference bank",
+    "models": "loading models",
     "curate": "curating candidates",
     "done": "done",
 }
@@ -40,7 +43,9 @@ class LiveDisplay:
         )
         self._ingest: TaskID = self._bars.add_task("targets ingested", total=None)
         self._curate: TaskID = self._bars.add_task("candidates", total=None, start=False)
-        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        self._progress = Progress()
+        watched = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._picture)
+        self._live = watched if console.is_terminal else None
         self._phase = ""
 
     def __enter__(self) -> Self:
@@ -54,12 +59,16 @@ class LiveDisplay:
 
     def __call__(self, progress: Progress) -> None:
         """Show where the job stands."""
+        self._progress = progress
         if self._live:
             self._update_bars(progress)
-            self._live.update(Group(self._bars, funnel(progress)))
         elif progress.phase != self._phase or progress.phase == "curate":
             self._console.print(_line(progress), highlight=False)
         self._phase = progress.phase
+
+    def _picture(self) -> RenderableType:
+        """Return what stands in the terminal now: stages go on between the job's own messages."""
+        return Group(self._bars, funnel(self._progress), *([stages(FLOW.stages())] if FLOW.stages() else []))
 
     def _update_bars(self, progress: Progress) -> None:
         self._bars.update(self._ingest, completed=progress.ingested, total=progress.targets or None)
@@ -74,7 +83,7 @@ def funnel(progress: Progress) -> RenderableType:
     table = Table(box=None, padding=(0, 2), show_header=False)
     table.add_column(justify="right", style="bold")
     table.add_column()
-    now = "" if progress.phase == "done" else f" ({_PHASES[progress.phase]})"
+    now = "" if progress.phase == "done" else f" ({_doing(progress)})"
     table.add_row(f"{progress.targets:,}", f"targets{now}")
     if progress.refused:
         table.add_row(f"{progress.refused:,}", "targets refused at ingest", style="yellow")
@@ -89,11 +98,29 @@ def funnel(progress: Progress) -> RenderableType:
         said = "candidates were committed by another job meanwhile, and left out here"
         table.add_row(f"{progress.left_out:,}", said, style="yellow")
     table.add_row(f"{progress.accepted:,}", f"accepted, in {progress.shards:,} shards", style="green")
+    if progress.spilled_mb:
+        said = "MB spilled to disk: object stores were full (docs/cluster.md)"
+        table.add_row(f"{progress.spilled_mb:,}", said, style="yellow")
     if progress.canaries:
         table.add_row(f"{progress.canary_hits}/{progress.canaries}", "canaries judged rightly")
     for reason, count in progress.reasons.most_common(_SHOWN_REASONS):
         table.add_row(f"{count:,}", reason, style="dim")
     return table
+
+
+def stages(flow: Mapping[str, StageFlow]) -> RenderableType:
+    """Return the stages of the graph as a table."""
+    table = Table("stage", "rows", "waiting", "workers", "loading", box=None, padding=(0, 2), header_style="dim")
+    for name, stage in flow.items():
+        table.add_row(name, *(f"{n:,}" for n in (stage.rows, stage.waiting, stage.workers, stage.loading)), style="dim")
+    return table
+
+
+def _doing(progress: Progress) -> str:
+    loading = FLOW.loading() if progress.phase == "curate" else None
+    if loading:
+        return f"{_PHASES['models']}: {loading[0]} of {loading[1]} workers are ready"
+    return _PHASES[progress.phase]
 
 
 def _line(progress: Progress) -> str:

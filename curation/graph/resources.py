@@ -22,17 +22,14 @@ def held(stage: StageSpec) -> dict[str, Any]:
 def pool(stage: StageSpec) -> dict[str, Any]:
     """Return what `map_batches` is told of a stage's workers.
 
-    A worker that is lost, with its node or alone, is started anew for as long as the job runs; the call that it was at
-    is sent to it again, or to another, `stage.retries` times.
+    A worker that is lost, with its node or alone, is started anew for as long as the job runs, and the call that it was
+    at is sent again: Ray Data's own way, which `stage.retries` bounds.
     """
     import ray
 
     low, high = stage.workers
-    return {
-        **held(stage),
-        "max_restarts": -1,
-        "max_task_retries": stage.retries,
-        "compute": ray.data.ActorPoolStrategy(
-            min_size=low, max_size=high, max_tasks_in_flight_per_actor=stage.in_flight
-        ),
-    }
+    options = held(stage)
+    if stage.retries is not None:
+        options |= {"max_restarts": -1, "max_task_retries": stage.retries}
+    compute = ray.data.ActorPoolStrategy(min_size=low, max_size=high, max_tasks_in_flight_per_actor=stage.in_flight)
+    return {**options, "compute": compute}

@@ -33,8 +33,8 @@ class StageSpec(_Part):
     in_flight: int | None = Field(
         default=None, ge=1, le=64, description="Calls that are sent to a worker ahead; Ray Data's choice unless given."
     )
-    retries: int = Field(
-        default=16, ge=-1, description="How often a call is sent again whose worker was lost on the way; -1: for ever."
+    retries: int | None = Field(
+        default=None, ge=0, description="How often a call is sent again whose worker died at it; for ever unless given."
     )
 
     @field_validator("workers")
