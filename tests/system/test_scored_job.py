@@ -147,7 +147,7 @@ def test_calibration_policy_and_report_take_what_was_measured(store: Store) -> N
     comparison = compare(store.triplets.read(DECIDED), strict)
     assert comparison.accepted_before > comparison.accepted_after == 0
     assert comparison.unmeasured == []
-    page = write_report(store).read_text()
+    page = Path(write_report(store)).read_text()
     assert "text and image embeddings of prompt and target" in page
     assert "similarity of the target to the nearest evaluation image" in page
 
