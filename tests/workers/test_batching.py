@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.batching import Batches, Spoilt, is_out_of_memory
 
 
+@settings(deadline=None)
 @given(count=st.integers(0, 40), size=st.integers(1, 16), fits=st.integers(0, 16), bad=st.sets(st.integers(0, 40)))
 def test_every_item_ends_as_its_own_result_or_its_own_reason(count: int, size: int, fits: int, bad: set[int]) -> None:
     seen: list[int] = []

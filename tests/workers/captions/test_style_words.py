@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.captions.style_words import names_of, style_words, without_style
@@ -30,6 +30,7 @@ def test_the_medium_goes_and_the_scene_stays(caption: str, kept: str) -> None:
     assert without_style(caption, names_of("noto+duotone")) == kept
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([*PLAIN, *list(style_words())[::7], "in the style of", "a", "of", ","]), max_size=8))
 def test_no_word_is_made_up(parts: list[str]) -> None:
     once = without_style(" ".join(parts))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.experts.editing.instructions import read_instructions
@@ -15,6 +15,7 @@ from workers.experts.editing.instructions import read_instructions
 BANK = {"preserve": ["keep"], "shift": ["do: {move}"], "moves": {"pose": ["turn"]}, "stylize": ["draw {subject}"]}
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**63 - 1), subject=st.text(max_size=30))
 def test_every_seed_gives_a_whole_sentence_and_always_the_same(seed: int, subject: str) -> None:
     bank = read_instructions("v1")
