@@ -1,4 +1,4 @@
-"""A whole job whose experts and judge are endpoints that fail at every fifth request: nothing is lost, nothing twice."""
+"""A whole job whose experts and judge are endpoints at fault in every fifth answer: nothing is lost, nothing twice."""
 
 from __future__ import annotations
 
