@@ -30,7 +30,7 @@ class Machines:
 
 @dataclass(frozen=True)
 class Overheads:
-    """What Ray takes beside the models, in seconds; measured with `benchmarks/cluster_busy.py`."""
+    """What Ray takes beside the models, in seconds: estimates from runs on two busy cores."""
 
     dispatch: float = 0.004
     """The driver's time for each task; it handles one after the other."""

@@ -69,7 +69,7 @@ def test_the_manifest_verifies_and_the_report_counts_by_route(job: tuple[Store, 
     assert "worded" in text
 
 
-@pytest.mark.parametrize("after", [1, 3, 4])
+@pytest.mark.parametrize("after", [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(4, marks=pytest.mark.slow)])
 def test_cut_off_anywhere_it_ends_with_the_same_attempts(
     job: tuple[Store, Summary], tmp_path: Path, after: int
 ) -> None:
