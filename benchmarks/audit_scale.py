@@ -202,7 +202,8 @@ def ask_diff(store: str) -> Any:
 
 def _plain(store: str) -> Any:
     connection = duckdb.connect()
-    connection.execute("SET threads = 2; SET memory_limit = '1200MB'")
+    for setting in ("threads = 2", "memory_limit = '1200MB'", "enable_progress_bar = false"):
+        connection.execute(f"SET {setting}")
     for name in ("triplets", "assets"):
         files = DeltaTable(f"{store}/tables/{name}").file_uris()
         connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet({files})")
