@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -13,15 +14,58 @@ from curation.graph.rows import SCHEMA, Row, origin_of, to_table
 from curation.spec.attempts import RouteSpec
 from curation.spec.model import JobSpec
 from manifests.identities import digest_of, seed_of
+from manifests.resume import Held, committed
 from manifests.tables import Table
 from workers.experts.base import EXPERT_ROLES
 
 _CHUNK = 1024
 
 
+@dataclass(frozen=True)
+class Round:
+    """All candidates of one attempt, and which of them the manifest held when the round began."""
+
+    attempt: int
+    candidates: pa.Table
+    held: Held
+
+    @property
+    def todo(self) -> pa.Table:
+        """Return the candidates that are still to be made."""
+        return self.candidates.filter(self.held.missing)
+
+
+def rounds(proposed: pa.Table, triplets: Table, spec: JobSpec, *, policy: str) -> Iterator[Round]:
+    """Yield the first attempts at some candidates, then the further ones, each round when the one before is committed.
+
+    What a round holds follows from what is proposed and from what is committed, so a job that was cut off anywhere
+    comes by the same rounds. `policy` is the digest of the policy that decides.
+    """
+    candidates = proposed
+    for attempt in range(spec.attempts.most):
+        if attempt:
+            candidates = next_attempts(candidates, triplets, spec, attempt)
+        if not candidates.num_rows:
+            return
+        yield Round(attempt, candidates, committed(triplets, candidates["candidate_id"], policy=policy))
+
+
 def attempt_id(first: str, attempt: int, route: str) -> str:
     """Return the id of a further attempt: of the candidate that it is at, its number, and its route's digest."""
     return digest_of([first, attempt, route])
+
+
+def route_digest(spec: JobSpec, route: RouteSpec) -> str:
+    """Return the digest of what a route changes, with the weights and parameters of the experts that it names.
+
+    An expert of no share is in no other digest, so other weights of it make other attempts.
+    """
+    named = {
+        role: [entry.identity() for entry in spec.experts.of(role) if entry.name == route.expert(role)]
+        for role in EXPERT_ROLES
+        if route.expert(role) is not None
+    }
+    return digest_of([route.digest, named]) if named else route.digest
 
 
 def next_attempts(tried: pa.Table, triplets: Table, spec: JobSpec, attempt: int) -> pa.Table:
@@ -31,27 +75,27 @@ def next_attempts(tried: pa.Table, triplets: Table, spec: JobSpec, attempt: int)
     so whoever asks, before or after an interruption, gets the same attempts. Rows that are not committed yet, that were
     accepted, or that no further attempt can help, are left out.
     """
-    route = spec.attempts.route(attempt)
-    failed = _rejected(triplets, tried["candidate_id"], route)
+    failed = _rejected(triplets, tried["candidate_id"], spec.attempts.route(attempt))
     open_ones = tried.filter(pc.is_in(tried["candidate_id"], value_set=pa.array(sorted(failed), pa.string())))
     parts = [SCHEMA.empty_table()]
-    rows = _again(open_ones, spec, route, attempt)
+    rows = _again(open_ones, spec, attempt)
     while chunk := list(islice(rows, _CHUNK)):
         parts.append(to_table(chunk))
     return pa.concat_tables(parts)
 
 
-def _again(rows: pa.Table, spec: JobSpec, route: RouteSpec, attempt: int) -> Iterator[Row]:
+def _again(rows: pa.Table, spec: JobSpec, attempt: int) -> Iterator[Row]:
     for batch in rows.to_batches(max_chunksize=_CHUNK):
         for row in batch.to_pylist():
-            yield _changed(row, spec, route, attempt)
+            yield changed(row, spec, attempt)
 
 
-def _changed(row: Row, spec: JobSpec, route: RouteSpec, attempt: int) -> Row:
-    """Return a row as it was proposed, with another id, other seeds, and what the route changes."""
+def changed(row: Row, spec: JobSpec, attempt: int) -> Row:
+    """Return a row as it was proposed, with another id, other seeds, and what the attempt's route changes."""
+    route = spec.attempts.route(attempt)
     first = row["retries"] or row["candidate_id"]
-    own = attempt_id(first, attempt, route.digest)
-    changed: dict[str, Any] = {
+    own = attempt_id(first, attempt, route_digest(spec, route))
+    again: dict[str, Any] = {
         **row,
         "candidate_id": own,
         "attempt": attempt,
@@ -61,11 +105,11 @@ def _changed(row: Row, spec: JobSpec, route: RouteSpec, attempt: int) -> Row:
         "truth": None,
     }
     for role in EXPERT_ROLES:
-        changed[f"{role}_seed"] = seed_of(own, f"{role}/{spec.seed}")
-        changed[f"{role}_choice"] = route.expert(role)
+        again[f"{role}_seed"] = seed_of(own, f"{role}/{spec.seed}")
+        again[f"{role}_choice"] = route.expert(role)
     if route.prompt is not None and row["layout"] == "shifted":
-        changed["prompt"] = route.prompt.format(subject=origin_of(row, "target").spoken)
-    return changed
+        again["prompt"] = route.prompt.format(subject=origin_of(row, "target").spoken)
+    return again
 
 
 def _rejected(triplets: Table, wanted: pa.ChunkedArray, route: RouteSpec) -> set[str]:

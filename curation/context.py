@@ -43,7 +43,8 @@ def caption_stage(spec: JobSpec, bought: Bought | None = None) -> CaptionStage:
         raise ValueError("captions: the spec says nothing of them")
     captioner = build_captioner(captions, device=device_of(stage), bought=bought, workers=stage.workers[1])
     strip = captions.style_words == "strip"
-    return CaptionStage(captioner, template=spec.prompt, strip=strip, empty_share=captions.empty_share)
+    worded = {route.name for route in spec.attempts.routes if route.prompt is not None}
+    return CaptionStage(captioner, template=spec.prompt, strip=strip, empty_share=captions.empty_share, worded=worded)
 
 
 def stylize_stage(spec: JobSpec, digests: Sequence[str] = (), bought: Bought | None = None) -> ExpertStage:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
-from curation.attempts import next_attempts
+from curation.attempts import rounds
 from curation.candidates import Digests, IngestedTarget, in_shard_order, proposals
 from curation.cluster import cluster
 from curation.context import examine_judge, gallery_of, reference_bank
@@ -39,7 +39,6 @@ from manifests.arrow_schema import to_table
 from manifests.identities import digest_of
 from manifests.images import ImageRef
 from manifests.records import Job, Judgement
-from manifests.resume import committed
 from manifests.store import Store
 from workers.scorers.references import References
 
@@ -167,18 +166,12 @@ def _run(
         targets = _ingest(spec, store, refs, progress, hook, ray_needed)
         prepared = cache(lambda: _prepared(spec, store, refs, progress, hook, ray_needed))
         for window in windows(targets, spec):
-            candidates = proposals(window, spec, digests)
-            for attempt in range(spec.attempts.most):
-                if attempt:
-                    candidates = next_attempts(candidates, store.triplets, spec, attempt)
-                if not candidates.num_rows:
-                    break
-                progress.attempt = attempt
-                progress.candidates += candidates.num_rows
-                here = committed(store.triplets, candidates["candidate_id"], policy=digests.policy)
-                progress.other_policy += here.other_policy
-                todo = in_shard_order(candidates.filter(here.missing))
-                progress.committed_before += candidates.num_rows - todo.num_rows
+            for tried in rounds(proposals(window, spec, digests), store.triplets, spec, policy=digests.policy):
+                progress.attempt = tried.attempt
+                progress.candidates += tried.candidates.num_rows
+                progress.other_policy += tried.held.other_policy
+                todo = in_shard_order(tried.todo)
+                progress.committed_before += tried.candidates.num_rows - todo.num_rows
                 if todo.num_rows:
                     _curate(spec, store, todo, prepared(), progress, hook, job_id)
     store.write_index()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from curation.graph.encoding import decode_stored
 from curation.graph.rows import Row, origin_of, reject
 from curation.graph.stage import Stage
@@ -21,22 +23,31 @@ class CaptionStage(Stage):
 
     name = "caption"
 
-    def __init__(self, captioner: Captioner | None, *, template: str, strip: bool, empty_share: float) -> None:
+    def __init__(
+        self,
+        captioner: Captioner | None,
+        *,
+        template: str,
+        strip: bool,
+        empty_share: float,
+        worded: Collection[str] = (),
+    ) -> None:
         self._captioner = captioner
         self._template = template
         self._strip = strip
         self._empty_share = empty_share
+        self._worded = frozenset(worded)
 
     def process(self, rows: list[Row]) -> None:
         """Fill prompts and who wrote them; a row without a caption is rejected."""
-        worded: list[Row] = []
+        wordless: list[Row] = []
         for row in rows:
             if self._empty(row):
                 row["prompt"] = ""
-            else:
-                worded.append(row)
-        captions = self._captions(worded)
-        for row in worded:
+            elif row["layout"] == "preserved" or row.get("route") not in self._worded:
+                wordless.append(row)
+        captions = self._captions(wordless)
+        for row in wordless:
             self._fill(row, captions[row["target_ref"]])
 
     def _empty(self, row: Row) -> bool:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from manifests.records import TIMES
 
 FIRST = "first"
 """What the way of the first attempt is called."""
+
+COLUMNS: tuple[str, ...] = ("attempt", "route", "accepted", *TIMES)
+"""What is read of `triplets`."""
 
 
 @dataclass(frozen=True)
@@ -38,27 +43,32 @@ class AttemptRow:
         return self.cpu_seconds / self.accepted if self.accepted else None
 
 
-def attempt_rows(rows: Sequence[Mapping[str, Any]], stages: Mapping[str, Mapping[str, Any]]) -> list[AttemptRow]:
-    """Return a row for each attempt and route, in order; `stages` are those of the job's spec.
+def attempt_rows(triplets: pa.Table, stages: Mapping[str, Mapping[str, Any]]) -> list[AttemptRow]:
+    """Return a row for each attempt and route, in order, of the rows of `triplets` with the columns COLUMNS.
 
-    Time was measured in the worker, for a batch at a time, and shared out among its rows.
+    `stages` are those of the job's spec. Time was measured in the worker, for a batch at a time, and shared out among
+    its rows.
     """
-    groups: dict[tuple[int, str], list[Mapping[str, Any]]] = defaultdict(list)
-    for row in rows:
-        groups[row["attempt"] or 0, row["route"] or FIRST].append(row)
-    return [_row(attempt, route, own, stages) for (attempt, route), own in sorted(groups.items())]
+    keyed = (
+        triplets.select(COLUMNS)
+        .set_column(0, "attempt", pc.fill_null(triplets["attempt"], 0))
+        .set_column(1, "route", pc.fill_null(triplets["route"].cast(pa.string()), FIRST))
+    )
+    sums: list[Any] = [("accepted", "sum"), ([], "count_all"), *((column, "sum") for column in TIMES)]
+    groups = (
+        keyed.group_by(["attempt", "route"]).aggregate(sums).sort_by([("attempt", "ascending"), ("route", "ascending")])
+    )
+    return [_row(group, stages) for group in groups.to_pylist()]
 
 
-def _row(
-    attempt: int, route: str, rows: Sequence[Mapping[str, Any]], stages: Mapping[str, Mapping[str, Any]]
-) -> AttemptRow:
+def _row(group: Mapping[str, Any], stages: Mapping[str, Mapping[str, Any]]) -> AttemptRow:
     gpu = cpu = 0.0
     for column in TIMES:
-        spent = sum(row[column] or 0.0 for row in rows)
+        spent = group[f"{column}_sum"] or 0.0
         stage = stages.get(column.removesuffix("_seconds"), {})
         gpus, cpus = float(stage.get("gpus") or 0), float(stage.get("cpus") or 0)
         if gpus:
             gpu += spent * gpus
         else:
             cpu += spent * cpus
-    return AttemptRow(attempt, route, len(rows), sum(bool(row["accepted"]) for row in rows), gpu, cpu)
+    return AttemptRow(group["attempt"], group["route"], group["count_all"], group["accepted_sum"] or 0, gpu, cpu)

@@ -127,7 +127,7 @@ def gather(store: Store) -> Findings:
         scores=_scores(rows),
         faults={name: found for name, found in faults.items() if found is not None},
         experts=experts,
-        attempts=attempt_rows(rows, spec.get("stages", {})),
+        attempts=attempt_rows(table, spec.get("stages", {})),
         judges=judge_rows(store.judgements.read().to_pylist()),
         drawn=[_drawn(store, expert, rows) for expert in experts if expert.draws],
         cards={layout: _accepted_cards(store, accepted, layout) for layout in ("preserved", "shifted")},

@@ -10,8 +10,11 @@ from manifests.identities import digest_of
 from workers.experts.base import ExpertRole
 from workers.experts.prompt_template import checked_template
 
-NEVER_AGAIN: tuple[str, ...] = ("ingest:", "duplicate_of:", "load_failed:")
-"""Beginnings of reasons that no further attempt can lift: they are about the target."""
+NEVER_AGAIN: tuple[str, ...] = (
+    *("ingest:", "duplicate_of:", "load_failed:"),
+    *("aesthetic", "nsfw", "watermark", "faces", "contamination"),
+)
+"""Beginnings of reasons that no further attempt can lift: they are about the target, which stays as it is."""
 
 Prefix = Annotated[str, Field(min_length=1, max_length=100)]
 

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.attempts import attempt_id, next_attempts
+from curation.attempts import attempt_id, next_attempts, rounds
 from curation.graph.rows import SCHEMA, to_table
+from curation.spec.model import JobSpec
 from manifests.arrow_schema import arrow_schema
 from manifests.identities import digest_of
 from manifests.images import ImageRef
@@ -74,3 +76,63 @@ def test_the_second_attempt_is_at_the_first_candidate_and_changes_what_its_route
     assert [row["retries"] for row in second] == [digest_of("bad"), digest_of("kept")]
     assert [(row["route"], row["prompt"]) for row in second] == [("worded", "one fat cat"), ("worded", "")]
     assert next_attempts(first, store.triplets, spec, 2).to_pylist() == second
+
+
+NAMES = [f"candidate {number}" for number in range(12)]
+ROUTES = [{"name": "again"}, {"name": "worded", "prompt": "one {subject}", "reasons": ["style_leak"]}]
+Death = tuple[int, set[int]]
+"""The round in which a run dies, and which of the rows that were left to do in it are committed by then."""
+
+
+def outcome(candidate: str) -> list[str]:
+    """Return the reasons that a candidate is rejected for; they follow from its id, as seeds and images do."""
+    return [[], *[["style_leak>0.5"]] * 4, ["copy_paste>0.9"], ["duplicate_of:x"]][int(candidate[:4], 16) % 7]
+
+
+def live(store: Store, spec: JobSpec, death: Death | None = None) -> None:
+    """Work through the rounds of a job as its driver does, up to its end or its death."""
+    for tried in rounds(to_table([proposed(name) for name in NAMES]), store.triplets, spec, policy="p"):
+        dies = death is not None and death[0] == tried.attempt
+        rows = [
+            triplet_row(name, candidate_id=name, reasons=outcome(name), accepted=not outcome(name), attempt=number)
+            for place, name in enumerate(tried.todo["candidate_id"].to_pylist())
+            for number in [tried.attempt or None]
+            if not dies or place in death[1]  # type: ignore[index]
+        ]
+        if rows:
+            store.triplets.append(pa.Table.from_pylist(rows, arrow_schema(Triplet)))
+        if dies:
+            return
+
+
+@pytest.fixture(scope="module")
+def again(tmp_path_factory: pytest.TempPathFactory) -> JobSpec:
+    return small_spec(tmp_path_factory.mktemp("spec"), attempts={"most": 3, "routes": ROUTES})
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, again: JobSpec) -> dict[str, int | None]:
+    """Return the attempt of every candidate that a run which nothing cuts off makes."""
+    store = Store(tmp_path_factory.mktemp("whole"))
+    live(store, again)
+    return attempts_in(store)
+
+
+def attempts_in(store: Store) -> dict[str, int | None]:
+    """Return the attempt of every candidate of a store, each of which is there once."""
+    rows = store.triplets.read(["candidate_id", "attempt"]).to_pylist()
+    found = {row["candidate_id"]: row["attempt"] for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.sets(st.integers(0, 11))), min_size=1, max_size=3))
+def test_whatever_was_committed_before_a_run_died_all_attempts_are_there_once_in_the_end(
+    tmp_path_factory: pytest.TempPathFactory, again: JobSpec, whole: dict[str, int | None], deaths: list[Death]
+) -> None:
+    folder = tmp_path_factory.mktemp("lives")
+    for death in [*deaths, None]:
+        live(Store(folder), again, death)
+    assert attempts_in(Store(folder)) == whole
+    assert set(whole.values()) == {None, 1, 2}

@@ -63,8 +63,7 @@ def test_the_manifest_verifies_and_the_report_counts_by_route(job: tuple[Store, 
     store, summary = job
     assert verify(store).faults == []
     assert summary.progress.committed == store.triplets.read(["candidate_id"]).num_rows
-    page = write_report(store)
-    text = page.read_text() if isinstance(page, Path) else (Path(str(page))).read_text()
+    text = Path(write_report(store)).read_text()
     assert "Attempts and cost" in text
     assert "worded" in text
 

@@ -102,7 +102,7 @@ def test_shards_carry_how_an_image_was_drawn(job: tuple[JobSpec, Store]) -> None
 
 
 def test_the_report_tells_experts_apart(job: tuple[JobSpec, Store]) -> None:
-    page = write_report(job[1]).read_text()
+    page = Path(write_report(job[1])).read_text()
     assert "Style references drawn by tiny" in page
     assert "Content references drawn by tiny" in page
     assert "drawn anew by an expert" in page

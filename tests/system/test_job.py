@@ -148,7 +148,7 @@ def test_a_new_policy_makes_no_new_candidates(tmp_path: Path) -> None:
 
 
 def test_the_report_is_one_file_with_pictures_thresholds_and_attributions(job: tuple[Store, Summary]) -> None:
-    page = write_report(job[0]).read_text()
+    page = Path(write_report(job[0])).read_text()
     assert page.count("data:image/webp;base64,") > 20
     assert "https://github.com/googlefonts/noto-emoji" in page
     assert "copy_paste&gt;0.95" in page

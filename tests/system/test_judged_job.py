@@ -76,7 +76,7 @@ def test_every_candidate_ends_once_whatever_the_endpoint_does(server: Endpoint, 
     assert summary.progress.canaries == 6
     assert sum(row["tokens_in"] for row in judgements.values()) > 0
     assert verify(store).faults == []
-    page = write_report(store).read_text()
+    page = Path(write_report(store)).read_text()
     assert "Canaries judged rightly" in page
     assert "What a lovely bird." in page
     looser = compare(store.triplets.read(list(COLUMNS)), Policy(rules=(Rule(column="judge.style_match", min=1),)))

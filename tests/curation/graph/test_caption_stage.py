@@ -118,3 +118,18 @@ def test_rows_of_one_target_share_a_caption_and_a_failure_is_theirs_alone() -> N
 def test_captions_that_cannot_work_are_refused_before_any_work(captions: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         spec(captions=captions)
+
+
+def test_a_further_attempt_keeps_the_prompt_that_its_route_gave_it() -> None:
+    job = spec()
+    made = rows(job, 2)
+    for row in made:
+        row.update(route="worded", prompt="" if row["layout"] == "preserved" else "one cat alone")
+    captioner = Fixed(["a cat that sleeps"])
+    CaptionStage(captioner, template="", strip=False, empty_share=0.0, worded=["worded"]).process(made)
+    said = {(row["layout"], row["prompt"], row.get("captioner")) for row in made}
+    assert said == {("preserved", "a cat that sleeps", captioner.digest), ("shifted", "one cat alone", None)}
+    for row in made:
+        row["route"] = "again"
+    CaptionStage(captioner, template="", strip=False, empty_share=0.0, worded=["worded"]).process(made)
+    assert {row["prompt"] for row in made} == {"a cat that sleeps"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.graph.rows import SCHEMA, Row, is_open, reject, short_reason, to_table
@@ -26,6 +26,7 @@ def row(subject: str, reasons: tuple[str, ...] = ()) -> Row:
     return {"candidate_id": subject, "subject": subject, "reasons": list(reasons), "errors": [], "skipped": []}
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["good", "bad", "done"]), st.integers()), max_size=12))
 def test_good_rows_are_worked_on_bad_ones_carry_the_error_and_rejected_ones_pass_by(
     kinds: list[tuple[str, int]],

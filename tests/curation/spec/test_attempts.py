@@ -23,6 +23,8 @@ def test_a_route_takes_failures_that_it_can_help() -> None:
     assert not route.takes(())
     assert not route.takes(("style_leak>0.5", "ingest:too_small"))
     assert not route.takes(("duplicate_of:abc",))
+    assert not route.takes(("nsfw>0.5", "style_leak>0.5"))
+    assert not route.takes(("contamination>0.9",))
     only = RouteSpec(name="again", reasons=("destylize_failed:", "layout_distance"))
     assert only.takes(("layout_distance<0.4", "style_leak>0.5"))
     assert not only.takes(("style_leak>0.5",))
