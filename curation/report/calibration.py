@@ -24,6 +24,7 @@ from curation.policy.calibrate import (
 )
 from curation.policy.labels import COLUMNS, is_for_fitting, label, read_verdicts, scored, to_labelled
 from curation.policy.rules import Policy
+from curation.report.roc import plot_roc
 from manifests.store import Store
 from workers.experts.faults import GOOD
 
@@ -47,11 +48,17 @@ class Outcome:
     cuts: Mapping[str, Cut]
     caught: Mapping[str, tuple[int, int]]
 
+    @property
+    def roc(self) -> Path:
+        """Return where the picture of all scores' ROC curves lies."""
+        return self.plot.with_name(f"{self.plot.stem}-roc.png")
+
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as plain values."""
         return {
             "policy": str(self.path),
             "plot": str(self.plot),
+            "roc": str(self.roc),
             "precision_asked": self.precision_asked,
             "rules": [rule.model_dump(exclude_none=True) for rule in self.policy.rules],
             "fitted_on": _quality_json(self.fitted_on),
@@ -86,7 +93,7 @@ class Outcome:
         if self.heldout:
             lines.append(_sentence("held-out subjects", self.heldout))
             lines += [f"  {kind}: {caught:,} of {total:,} caught" for kind, (caught, total) in self.caught.items()]
-        return [*lines, f"policy: {self.path}", f"plot:   {self.plot}"]
+        return [*lines, f"policy: {self.path}", f"plots:  {self.plot}, {self.roc}"]
 
 
 def calibrate_store(store: Store, *, precision: float, verdicts: Path | None, out: Path) -> Outcome:
@@ -124,6 +131,7 @@ def calibrate_store(store: Store, *, precision: float, verdicts: Path | None, ou
     )
     out.write_text(_header(outcome) + policy.to_yaml())
     _plot(judged, policy, plot)
+    plot_roc(to_labelled(judged), outcome.roc)
     return outcome
 
 
