@@ -38,7 +38,7 @@ def plot_roc(data: Labelled, path: Path) -> None:
     figure = Figure(figsize=(_SIDE + 3, _SIDE), layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.subplots()
-    axis.set_prop_cycle(color=colormaps["tab20"].colors)
+    axis.set_prop_cycle(color=[colormaps["tab20"](number) for number in range(20)])
     for bound in data.bounds():
         values, good = data.under(bound)
         area = auc(values, good, bad=bound.bad)
