@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 import torch
@@ -11,6 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.batching import Batches, Spoilt, is_out_of_memory
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_heap() -> Iterator[None]:
+    """Keep what other tests left behind out of the garbage collections that lack of memory asks for."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @settings(deadline=None)
