@@ -79,10 +79,17 @@ def open_moved(root: str | Path) -> Files:
 
 
 def write_moves(files: WritableFiles, links: Sequence[Link]) -> None:
-    """Write what is missing of the files that say where shards lie now. Any number of processes may do so at once."""
+    """Write what is missing of the files that say where shards lie now. Any number of processes may do so at once.
+
+    They are written in order, so that all before one that is there are there too.
+    """
     compactions = [shards for one in links if (shards := [shard for shard in one.shards if shard.get(PARTS)])]
-    for number, shards in enumerate(compactions):
-        files.put_if_absent(_name(number), json.dumps({"version": 1, "shards": shards}, sort_keys=True).encode())
+    first = len(compactions)
+    while first and not _is_there(files, _name(first - 1)):
+        first -= 1
+    for number in range(first, len(compactions)):
+        data = json.dumps({"version": 1, "shards": compactions[number]}, sort_keys=True).encode()
+        files.put_if_absent(_name(number), data)
 
 
 def replaced_shards(links: Sequence[Link]) -> dict[str, int]:
@@ -109,6 +116,14 @@ def homes(links: Sequence[Link]) -> dict[str, str]:
 def parts_of(shard: dict[str, Any], parts: Sequence[Any]) -> dict[str, Any]:
     """Return what a commit says of a shard that is made of parts of others."""
     return {**shard, PARTS: [vars(part) for part in parts]}
+
+
+def _is_there(files: WritableFiles, name: str) -> bool:
+    try:
+        files.stat(name)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _name(number: int) -> str:

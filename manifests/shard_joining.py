@@ -55,7 +55,8 @@ def read_index(files: Files, shard: str) -> dict[str, Any]:
 def join(files: WritableFiles, shards: Sequence[str], *, split: Split, keep: Collection[str] | None = None) -> Joined:
     """Write one shard of the samples of others, in their order, or of those whose keys are to be kept.
 
-    A sample whose bytes are not those of its index stops it with DamagedShardError, and nothing appears.
+    What is copied is held against the old indexes: each member, and each shard that is copied whole. Other bytes stop
+    it with DamagedShardError, and nothing appears.
     """
     indexes = [read_index(files, shard) for shard in shards]
     chosen = [
@@ -66,6 +67,7 @@ def join(files: WritableFiles, shards: Sequence[str], *, split: Split, keep: Col
     ]
     name = shard_name(sample["key"] for _, sample in chosen)
     whole, entries, parts = hashlib.sha256(), list[dict[str, Any]](), list[Part]()
+    sources = {index["shard"]: hashlib.sha256() for index in indexes}
 
     def chunks() -> Iterator[bytes]:
         at = 0
@@ -75,8 +77,12 @@ def join(files: WritableFiles, shards: Sequence[str], *, split: Split, keep: Col
                 entries.append(_checked(sample, data, piece, at))
             parts.append(Part(piece.shard, piece.start, piece.size, at))
             whole.update(data)
+            sources[piece.shard].update(data)
             at += len(data)
             yield data
+        if keep is None:
+            for index in indexes:
+                _check_whole(index, sources[index["shard"]].copy())
         end = tar_end(at)
         whole.update(end)
         yield end
@@ -130,6 +136,14 @@ def _checked(sample: dict[str, Any], data: bytes, piece: _Piece, at: int) -> dic
             )
         members.append({**member, "offset": at + start})
     return {"key": sample["key"], "members": members}
+
+
+def _check_whole(index: dict[str, Any], samples: Any) -> None:
+    """Raise DamagedShardError where a shard's samples, headers included, do not make up the shard of its index."""
+    size = max(_extent(sample)[1] for sample in index["samples"])
+    samples.update(tar_end(size))
+    if samples.hexdigest() != index["sha256"]:
+        raise DamagedShardError(f"{index['shard']}: has other bytes than its index says")
 
 
 def _merged(parts: Sequence[Part]) -> list[Part]:

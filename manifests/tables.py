@@ -53,6 +53,7 @@ _CHECKPOINT = 100
 
 _ATTEMPTS = 200
 _LONGEST_PAUSE = 2.0
+_READINGS = 5
 _READERS = 8
 _FILES_AT_ONCE = 256
 
@@ -173,14 +174,17 @@ class Table:
         return columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, "/")
 
     def known(self) -> KnownIds:
-        """Return the keys of all rows up to the version that was seen: read once, then kept up to date."""
+        """Return the keys of all rows up to the version that was seen at least: read once, then kept up to date."""
         with self._lock:
-            if self._known is None:
-                known = KnownIds()
-                if self.version >= 0:
-                    for keys in self._keys_of(active_files(self.delta(self.version))):
-                        known.add(keys)
-                self._known = known
+            for left in range(_READINGS - 1, -1, -1):
+                if self._known is not None:
+                    break
+                try:
+                    self._known = self._read_keys()
+                except FileNotFoundError:  # compacted and vacuumed since the log was read: read it anew
+                    if not left:
+                        raise
+            assert self._known is not None
             return self._known
 
     def dataset(self) -> pads.Dataset:
@@ -265,8 +269,11 @@ class Table:
         if entry.metadata is not None:
             self._metadata = entry.metadata
         if self._known is not None:
-            for keys in self._keys_of(entry.added):
-                self._known.add(keys)
+            try:
+                for keys in self._keys_of(entry.added):
+                    self._known.add(keys)
+            except FileNotFoundError:  # a later version has its rows in other files, and it was vacuumed away
+                self._known = None
         self._version = entry.version
         for watcher in self._watchers:
             watcher(entry)
@@ -284,6 +291,13 @@ class Table:
                 "configuration": facts.configuration,
                 "createdTime": facts.created_time,
             }
+
+    def _read_keys(self) -> KnownIds:
+        known = KnownIds()
+        if self.exists:
+            for keys in self._keys_of(active_files(self.delta())):
+                known.add(keys)
+        return known
 
     def _keys_of(self, files: Sequence[DataFile]) -> Iterator[pa.ChunkedArray]:
         """Yield the keys of data files, those of some hundred files at once."""
