@@ -85,16 +85,20 @@ def next_attempts(tried: pa.Table, triplets: Table, spec: JobSpec, attempt: int)
 
 
 def _again(rows: pa.Table, spec: JobSpec, attempt: int) -> Iterator[Row]:
+    digest = route_digest(spec, spec.attempts.route(attempt))  # once: it looks at the files of experts
     for batch in rows.to_batches(max_chunksize=_CHUNK):
         for row in batch.to_pylist():
-            yield changed(row, spec, attempt)
+            yield changed(row, spec, attempt, digest)
 
 
-def changed(row: Row, spec: JobSpec, attempt: int) -> Row:
-    """Return a row as it was proposed, with another id, other seeds, and what the attempt's route changes."""
+def changed(row: Row, spec: JobSpec, attempt: int, digest: str) -> Row:
+    """Return a row as it was proposed, with another id, other seeds, and what the attempt's route changes.
+
+    `digest` is that of the route.
+    """
     route = spec.attempts.route(attempt)
     first = row["retries"] or row["candidate_id"]
-    own = attempt_id(first, attempt, route_digest(spec, route))
+    own = attempt_id(first, attempt, digest)
     again: dict[str, Any] = {
         **row,
         "candidate_id": own,
