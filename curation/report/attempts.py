@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import yaml
+from rich.table import Table
 
 from manifests.records import TIMES
+from manifests.store import Store
 
 FIRST = "first"
 """What the way of the first attempt is called."""
@@ -72,3 +75,20 @@ def _row(group: Mapping[str, Any], stages: Mapping[str, Mapping[str, Any]]) -> A
         else:
             cpu += spent * cpus
     return AttemptRow(group["attempt"], group["route"], group["count_all"], group["accepted_sum"] or 0, gpu, cpu)
+
+
+def attempts_of(store: Store) -> list[AttemptRow]:
+    """Return a row for each attempt and route of a store, with the stages of its last job."""
+    jobs = sorted(store.jobs.read(["spec", "started"]).to_pylist(), key=lambda job: str(job["started"]))
+    stages = yaml.safe_load(jobs[-1]["spec"]).get("stages", {}) if jobs else {}
+    return attempt_rows(store.triplets.read(COLUMNS), stages)
+
+
+def attempts_table(rows: Sequence[AttemptRow]) -> Table:
+    """Return all attempts as a table for a terminal."""
+    heads = ("attempt", "route", "tried", "accepted", "GPU-seconds an accepted triplet", "CPU-seconds")
+    table = Table(*heads, box=None, padding=(0, 2), header_style="dim")
+    for row in rows:
+        each = ("" if value is None else f"{value:,.2f}" for value in (row.gpu_seconds_each, row.cpu_seconds_each))
+        table.add_row(f"{row.attempt + 1}", row.route, f"{row.tried:,}", f"{row.accepted:,}", *each)
+    return table

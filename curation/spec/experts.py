@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -138,14 +139,18 @@ class ExpertsSpec(BaseModel):
         }
         return self.model_copy(update=free)
 
-    def price(self) -> float:
-        """Return what the images of one candidate cost on average, by the prices that the entries state."""
-        return sum(
-            share * entry.price
-            for role in EXPERT_ROLES
-            for entry, share in zip(self.of(role), self.shares(role), strict=True)
-            if isinstance(entry, HttpSpec)
-        )
+    def price(self, named: Mapping[ExpertRole, str | None] | None = None) -> float:
+        """Return what the images of one candidate cost on average, by the prices that the entries state.
+
+        In a role for which an expert is `named`, that one makes them all.
+        """
+        total = 0.0
+        for role in EXPERT_ROLES:
+            name = (named or {}).get(role)
+            for entry, share in zip(self.of(role), self.shares(role), strict=True):
+                asked = share if name is None else float(entry.name == name)
+                total += asked * entry.price if isinstance(entry, HttpSpec) else 0.0
+        return total
 
     def generation(self) -> dict[str, Any]:
         """Return what decides which images are made, by role.
