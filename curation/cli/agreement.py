@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import yaml
 from rich.console import Console
-from rich.table import Table
 
 from curation.cli.failure import fail
 from curation.cli.stores import existing_store
@@ -36,13 +33,14 @@ def agreement(
     """
     from curation.policy.agreement import agreements, opinions
     from curation.policy.calibrate import CalibrationError
-    from curation.policy.labels import read_verdicts
+    from curation.policy.labels import read_annotators
     from curation.policy.redecide import COLUMNS
     from curation.policy.rules import Policy, read_policy
+    from curation.report.agreement import agreement_table
 
     existing = existing_store(store)
     try:
-        annotators = {path.stem: read_verdicts(path) for path in verdicts or []}
+        annotators = read_annotators(verdicts or [])
         rules = read_policy(policy) if policy else None
     except (CalibrationError, ValueError) as error:
         raise fail(str(error)) from None
@@ -52,14 +50,8 @@ def agreement(
     rows = existing.triplets.read([*COLUMNS, "truth"]).to_pylist()
     found = agreements(opinions(rows, rules, annotators))
     if as_json:
-        typer.echo(json.dumps([asdict(each) for each in found], indent=1))
-        return
-    if not found:
+        typer.echo(json.dumps([each.to_json() for each in found], indent=1))
+    elif not found:
         typer.echo("No two of scores, judge, annotators and truth speak of the same candidates.")
-        return
-    table = Table("pair", "candidates", "agree", "kappa", "95 % interval", box=None, padding=(0, 2))
-    for each in found:
-        interval = "" if math.isnan(each.low) else f"{each.low:.2f} to {each.high:.2f}"
-        number = "n/a" if math.isnan(each.kappa) else f"{each.kappa:.2f}"
-        table.add_row(f"{each.first}, {each.second}", f"{each.candidates:,}", f"{each.observed:.1%}", number, interval)
-    Console().print(table)
+    else:
+        Console().print(agreement_table(found))

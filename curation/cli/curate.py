@@ -15,9 +15,12 @@ from curation.cli.simulate import simulate
 from curation.cli.stores import existing_store, new_store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from curation.job import Summary
     from curation.plan import Plan
     from curation.policy.redecide import Comparison
+    from curation.report.attempts import AttemptRow
     from curation.spec.model import JobSpec
 
 app = typer.Typer(help="Plan and run curation jobs, calibrate their policy, and look at what came out.")
@@ -93,10 +96,16 @@ def run(
         from curation.report.build import write_report
 
         written = write_report(existing_store(store))
+    attempts: Sequence[AttemptRow] = []
+    if loaded.attempts.most > 1:
+        from curation.report.attempts import attempts_of
+
+        attempts = attempts_of(existing_store(store))
     if as_json:
-        typer.echo(json.dumps({**summary.to_json(), "report": written}, indent=1))
+        told = {"attempts": [vars(row) for row in attempts]} if attempts else {}
+        typer.echo(json.dumps({**summary.to_json(), **told, "report": written}, indent=1))
     else:
-        _print_summary(summary, store, written)
+        _print_summary(summary, store, written, attempts)
 
 
 @app.command()
@@ -104,15 +113,17 @@ def calibrate(
     store: StorePath,
     precision: Annotated[float, typer.Option(min=0.5, max=0.9999, help="Precision that the policy is to keep.")] = 0.95,
     verdicts: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Verdicts with the columns candidate_id and verdict (good, bad).")
+        list[Path] | None,
+        typer.Option(metavar="CSV", help="An annotator's verdicts (candidate_id, verdict: good or bad); repeatable."),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where the policy goes.")] = Path("policy.yaml"),
     as_json: AsJson = False,
 ) -> None:
     """Learn thresholds from candidates of known truth, and write the policy that keeps a stated precision.
 
-    The truth is the atelier's own (jobs that ask for faults), or an annotator's verdicts. Held-out subjects are never
-    fitted on; precision and recall are reported on them. A plot of every score is written beside the policy.
+    The truth is the atelier's own (jobs that ask for faults), or what most annotators say. Held-out subjects are never
+    fitted on; precision and recall are reported on them, and how far scores, judge, annotators and truth agree. A page
+    with the curves of every score is written beside the policy.
 
     Example: `triptych curate calibrate --store runs/calibration --precision 0.95 --out jobs/policies/atelier.yaml`
     """
@@ -121,7 +132,7 @@ def calibrate(
 
     existing = existing_store(store)
     try:
-        outcome = calibrate_store(existing, precision=precision, verdicts=verdicts, out=out)
+        outcome = calibrate_store(existing, precision=precision, verdicts=verdicts or [], out=out)
     except CalibrationError as error:
         raise fail(str(error)) from None
     if as_json:
@@ -129,7 +140,8 @@ def calibrate(
     else:
         console = Console()
         console.width = max(console.width, 128)
-        console.print(outcome.to_table(), *outcome.to_lines(), sep="\n", highlight=False)
+        told = [outcome.to_table(), *([agreed] if (agreed := outcome.to_agreement()) else []), *outcome.to_lines()]
+        console.print(*told, sep="\n", highlight=False)
 
 
 @app.command()
@@ -252,13 +264,23 @@ def _print_plan(spec: JobSpec, made: Plan) -> None:
             f"endpoints draw images for {made.cost:,.2f} by the spec's prices; none was asked, so times are without",
             highlight=False,
         )
+    if made.worst.attempts > 1:
+        console.print(
+            f"at worst, with {made.worst.attempts} attempts at each: {made.worst.candidates:,} candidates, "
+            f"{made.worst.seconds / 60:.1f} minutes"
+            + (f", {made.worst.cost:,.2f} of images" if made.worst.cost else ""),
+            highlight=False,
+        )
 
 
-def _print_summary(summary: Summary, store: str, report_file: str | None) -> None:
+def _print_summary(summary: Summary, store: str, report_file: str | None, attempts: Sequence[AttemptRow]) -> None:
     from curation.progress import funnel
+    from curation.report.attempts import attempts_table
 
     console = Console()
     console.print(funnel(summary.progress), highlight=False)
+    if attempts:
+        console.print(attempts_table(attempts), highlight=False)
     rows = [("shards", f"{store}/shards"), ("manifest", f"{store}/tables"), ("index", f"{store}/index.json")]
     if report_file:
         rows.append(("report", report_file))

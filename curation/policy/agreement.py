@@ -15,6 +15,8 @@ from manifests.records import EMBEDDED, JUDGED
 from workers.experts.faults import GOOD
 
 SCORES, JUDGE, TRUTH = "scores", "judge", "truth"
+OTHERS: tuple[str, ...] = (SCORES, JUDGE, TRUTH)
+"""Who has an opinion beside annotators."""
 
 DEFAULT_JUDGE = Policy(rules=tuple(Rule(column=column.replace("judge_", "judge.", 1), min=3) for column in JUDGED))
 """What a judge counts as having accepted, where the policy has no rule on its verdicts: 3 of 4 in every part."""
@@ -39,6 +41,11 @@ class Agreement:
     high: float
     """95 % interval of kappa, over candidates (percentile bootstrap)."""
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the agreement as plain values; null for what is not a number."""
+        numbers = {key: value for key, value in vars(self).items() if isinstance(value, float)}
+        return {**vars(self), **{key: None if np.isnan(value) else value for key, value in numbers.items()}}
+
 
 def kappa(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     """Return Cohen's kappa of two opinions (Cohen 1960): agreement beyond chance, 1 at most.
@@ -46,12 +53,21 @@ def kappa(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     Not a number where there is nothing to agree on, or where chance alone would have them agree always: both say the
     same of every candidate.
     """
-    if not len(first):
-        return float("nan")
-    observed = float((first == second).mean())
-    a, b = float(first.mean()), float(second.mean())
-    chance = a * b + (1 - a) * (1 - b)
-    return (observed - chance) / (1 - chance) if chance < 1 else float("nan")
+    return float(_kappas(_shares(first, second)[None, :])[0]) if len(first) else float("nan")
+
+
+def _shares(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the shares of candidates that both take, the first alone, the second alone, and neither."""
+    counts = [(first & second).sum(), (first & ~second).sum(), (~first & second).sum(), (~first & ~second).sum()]
+    return np.array(counts, dtype=np.float64) / len(first)
+
+
+def _kappas(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return kappa for each row of shares `[tables, 4]`."""
+    both, ours, theirs, neither = shares.T
+    chance = (both + ours) * (both + theirs) + (theirs + neither) * (ours + neither)
+    certain = np.isclose(chance, 1.0, rtol=0, atol=1e-12)
+    return np.where(certain, np.nan, (both + neither - chance) / np.where(certain, 1.0, 1.0 - chance))
 
 
 def agreements(opinions: Mapping[str, Opinion]) -> list[Agreement]:
@@ -97,9 +113,9 @@ def _passes(row: Mapping[str, Any], policy: Policy) -> bool:
 
 
 def _interval(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[float, float]:
-    rng = np.random.default_rng(0)
-    draws = (rng.integers(0, len(first), len(first)) for _ in range(_RESAMPLES))
-    values = np.array([kappa(first[chosen], second[chosen]) for chosen in draws])
+    """Return the 95 % interval of kappa: resampled candidates fall into the four shares as a multinomial draw does."""
+    draws = np.random.default_rng(0).multinomial(len(first), _shares(first, second), size=_RESAMPLES)
+    values = _kappas(draws / len(first))
     values = values[~np.isnan(values)]
     if not len(values):
         return float("nan"), float("nan")

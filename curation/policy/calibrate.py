@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from curation.policy.curves import Bools, Floats, curves
 from curation.policy.rules import Policy, Rule, When
 from manifests.records import Layout
-
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 
 _LEVELS = 96
 _MULTIPLIERS = np.geomspace(0.5, 64, 129)
@@ -56,9 +53,14 @@ BOUNDS: tuple[Bound, ...] = (
     Bound("watermark", "high"),
     Bound("faces", "high"),
     Bound("contamination", "high"),
+    Bound("judge.style_match", "low"),
+    Bound("judge.style_only", "low"),
+    Bound("judge.subject_match", "low"),
+    Bound("judge.realism", "low"),
+    Bound("judge.layout_match", "low"),
 )
-"""The thresholds that calibration tries; those that do not pay are left out of the policy, and those on scores that
-nobody measured are not tried."""
+"""The thresholds that calibration tries; those that do not pay are left out of the policy, and those on what nobody
+measured or judged are not tried."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,11 @@ class Labelled:
     def bounds(self, bounds: Sequence[Bound] = BOUNDS) -> tuple[Bound, ...]:
         """Return the thresholds whose score was measured."""
         return tuple(bound for bound in bounds if bound.column in self.scores)
+
+    def among(self, chosen: Bools) -> Labelled:
+        """Return the candidates that are chosen."""
+        scores = {column: values[chosen] for column, values in self.scores.items()}
+        return Labelled(scores, list(np.asarray(self.layout)[chosen]), self.good[chosen])
 
     def under(self, bound: Bound) -> tuple[Floats, Bools]:
         """Return the values that a threshold is about, measured and of its layout, and the truth of each."""
@@ -148,16 +155,12 @@ class Cut:
 
 def best_cut(scores: Floats, good: Bools, *, bad: Literal["low", "high"] = "low") -> Cut | None:
     """Return the threshold with the best F1 of a score alone; None without good candidates or without bad ones."""
-    if good.all() or not good.any():
+    along = curves(scores, good, bad=bad)
+    if along is None:
         return None
-    sign = 1 if bad == "low" else -1
-    order = np.argsort(-sign * scores, kind="stable")
-    values, kept_good = scores[order], np.cumsum(good[order])
-    last = np.append(values[1:] != values[:-1], True)  # equal values are kept together
-    kept = np.arange(1, len(values) + 1)[last]
-    precision, recall = kept_good[last] / kept, kept_good[last] / good.sum()
-    best = int(np.argmax(2 * precision * recall / np.maximum(precision + recall, 1e-12)))
-    return Cut(float(values[last][best]), float(precision[best]), float(recall[best]))
+    f1 = 2 * along.precision * along.recall / np.maximum(along.precision + along.recall, 1e-12)
+    best = int(np.argmax(f1))
+    return Cut(float(along.thresholds[best]), float(along.precision[best]), float(along.recall[best]))
 
 
 def evaluate(policy: Policy, data: Labelled) -> tuple[Quality, Bools]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from curation.policy.agreement import OTHERS
 from curation.policy.calibrate import CalibrationError, Labelled
+from curation.policy.rules import RULED, ruled_value
 from manifests.images import CALIBRATION_FOLD, fold_of
-from manifests.records import EMBEDDED, SCORES
+from manifests.records import EMBEDDED, JUDGED, SCORES
 from workers.experts.faults import GOOD
 
 _VERDICTS = {
@@ -26,8 +29,8 @@ _VERDICTS = {
     "false": False,
 }
 
-COLUMNS = ("candidate_id", "layout", "split", "subject", "truth", "accepted", *SCORES)
-"""What calibration and the report read of `triplets`."""
+COLUMNS = ("candidate_id", "layout", "split", "subject", "truth", "accepted", *SCORES, *JUDGED, "judge_layout")
+"""What calibration reads of `triplets`."""
 
 
 def read_verdicts(path: Path) -> dict[str, bool]:
@@ -51,6 +54,24 @@ def read_verdicts(path: Path) -> dict[str, bool]:
     return verdicts
 
 
+def read_annotators(paths: Sequence[Path]) -> dict[str, dict[str, bool]]:
+    """Read the verdicts of several annotators, by the names of their files; in full where two files are named alike.
+
+    Raises CalibrationError naming the line and column that cannot be used.
+    """
+    names = Counter([*(path.stem for path in paths), *OTHERS])
+    return {str(path) if names[path.stem] > 1 else path.stem: read_verdicts(path) for path in paths}
+
+
+def majority(annotators: Sequence[Mapping[str, bool]]) -> dict[str, bool]:
+    """Return what most annotators say of each candidate; those on which as many say one as the other are left out."""
+    leaning: Counter[str] = Counter()
+    for verdicts in annotators:
+        for candidate, good in verdicts.items():
+            leaning[candidate] += 1 if good else -1
+    return {candidate: votes > 0 for candidate, votes in leaning.items() if votes}
+
+
 def scored(table: pa.Table) -> list[dict[str, Any]]:
     """Return the candidates that have every score that all jobs measure, as rows."""
     return [row for row in table.to_pylist() if all(row[column] is not None for column in EMBEDDED)]
@@ -64,8 +85,8 @@ def label(rows: list[dict[str, Any]], verdicts: Mapping[str, bool] | None) -> li
 
 
 def to_labelled(pairs: list[tuple[dict[str, Any], bool]]) -> Labelled:
-    """Return labelled rows as columns: those scores that some row has, not a number where a row has not."""
-    columns = {column: np.array([row.get(column) for row, _ in pairs], dtype=np.float64) for column in SCORES}
+    """Return labelled rows as columns: what was measured or judged of some row, not a number where one lacks it."""
+    columns = {column: np.array([ruled_value(column, row) for row, _ in pairs], dtype=np.float64) for column in RULED}
     return Labelled(
         scores={column: values for column, values in columns.items() if not np.isnan(values).all()},
         layout=[row["layout"] for row, _ in pairs],

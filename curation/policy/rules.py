@@ -20,6 +20,15 @@ RULED: tuple[str, ...] = (*SCORES, *(column.replace("judge_", _JUDGE, 1) for col
 """What a rule may read: scores, and the parts of a verdict."""
 
 
+def ruled_value(column: str, row: Mapping[str, Any]) -> float | None:
+    """Return what one of RULED is for a row of `triplets`; None where it was not measured."""
+    if column == LAYOUT_MATCH:
+        seen = row.get("judge_layout")
+        return None if seen is None else float(seen == row["layout"])
+    value: float | None = row.get(column.replace(".", "_"))
+    return value
+
+
 class When(BaseModel):
     """To which candidates a rule applies."""
 
@@ -60,11 +69,7 @@ class Rule(BaseModel):
 
     def value_in(self, row: Mapping[str, Any]) -> float | None:
         """Return what the rule reads of a row of `triplets`; None where it was not measured."""
-        if self.column == LAYOUT_MATCH:
-            seen = row.get("judge_layout")
-            return None if seen is None else float(seen == row["layout"])
-        value: float | None = row.get(self.column.replace(".", "_"))
-        return value
+        return ruled_value(self.column, row)
 
     def applies(self, layout: str) -> bool:
         """Tell whether the rule applies to candidates of this layout."""

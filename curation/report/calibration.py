@@ -1,4 +1,4 @@
-"""Calibrating on a store: what was learnt, how good it is on held-out subjects, and a plot of every score."""
+"""Calibrating on a store: what was learnt, how good it is on held-out subjects, and pictures of every score."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from curation.policy.agreement import Agreement, agreements, opinions
 from curation.policy.calibrate import (
     Bound,
     CalibrationError,
@@ -22,13 +23,21 @@ from curation.policy.calibrate import (
     evaluate,
     learn_policy,
 )
-from curation.policy.labels import COLUMNS, is_for_fitting, label, read_verdicts, scored, to_labelled
+from curation.policy.curves import Curves, curves
+from curation.policy.labels import COLUMNS, is_for_fitting, label, majority, read_annotators, scored, to_labelled
 from curation.policy.rules import Policy
+from curation.report.agreement import agreement_table
+from curation.report.calibration_page import calibration_page
 from curation.report.roc import plot_roc
 from manifests.store import Store
 from workers.experts.faults import GOOD
 
 _ACROSS = 4
+
+HEADS: tuple[str, ...] = (
+    *("score", "AUC", "average precision", "AUC, the fault it sees best"),
+    *("alone: cut", "precision", "recall", "threshold"),
+)
 
 Pairs = list[tuple[dict[str, Any], bool]]
 
@@ -40,6 +49,7 @@ class Outcome:
     policy: Policy
     path: Path
     plot: Path
+    page: Path
     precision_asked: float
     fitted_on: Quality
     heldout: Quality | None
@@ -47,6 +57,10 @@ class Outcome:
     by_kind: Mapping[str, Mapping[str, float]]
     cuts: Mapping[str, Cut]
     caught: Mapping[str, tuple[int, int]]
+    curves: Mapping[str, Curves]
+    """Of each score alone, on the candidates that are reported on."""
+    agreement: Sequence[Agreement]
+    """On the same candidates, between the policy's decision on scores, judge, annotators and truth."""
 
     @property
     def roc(self) -> Path:
@@ -59,49 +73,70 @@ class Outcome:
             "policy": str(self.path),
             "plot": str(self.plot),
             "roc": str(self.roc),
+            "page": str(self.page),
             "precision_asked": self.precision_asked,
             "rules": [rule.model_dump(exclude_none=True) for rule in self.policy.rules],
             "fitted_on": _quality_json(self.fitted_on),
             "heldout": _quality_json(self.heldout) if self.heldout else None,
-            "auc": dict(self.aucs),
+            "auc": {name: None if math.isnan(value) else value for name, value in self.aucs.items()},
+            "average_precision": {name: round(found.average_precision, 4) for name, found in self.curves.items()},
             "alone": {
                 name: {key: round(value, 4) for key, value in vars(cut).items()} for name, cut in self.cuts.items()
             },
             "auc_by_kind": {name: dict(kinds) for name, kinds in self.by_kind.items()},
             "caught_on_heldout": {kind: {"caught": c, "total": t} for kind, (c, t) in self.caught.items()},
+            "agreement": [each.to_json() for each in self.agreement],
         }
 
     def to_table(self) -> Table:
         """Return the scores with their skill and the thresholds that were learnt."""
-        heads = ("score", "AUC", "AUC, the fault it sees best", "alone: cut", "precision", "recall", "threshold")
-        table = Table(*heads, box=None, padding=(0, 2))
-        for name, value in self.aucs.items():
-            column, _, layout = name.partition(", ")
-            rules = [r for r in self.policy.rules if r.column == column and (r.when.layout if r.when else "") == layout]
-            bounds = [f">= {r.min:g}" if r.min is not None else f"<= {r.max:g}" for r in rules]
-            kind, seen = max(self.by_kind[name].items(), key=lambda item: item[1], default=("", math.nan))
-            cut = self.cuts.get(name)
-            alone = (
-                ("n/a", "", "") if cut is None else (f"{cut.threshold:g}", _figure(cut.precision), _figure(cut.recall))
-            )
-            table.add_row(name, _figure(value), f"{_figure(seen)} {kind}", *alone, ", ".join(bounds) or "not needed")
+        table = Table(*HEADS, box=None, padding=(0, 2))
+        for name in self.aucs:
+            table.add_row(*self.cells(name))
         return table
 
-    def to_lines(self) -> list[str]:
-        """Return what a person wants to know besides."""
+    def cells(self, name: str) -> tuple[str, ...]:
+        """Return what stands under HEADS for one score."""
+        column, _, layout = name.partition(", ")
+        rules = [r for r in self.policy.rules if r.column == column and (r.when.layout if r.when else "") == layout]
+        bounds = [f">= {r.min:g}" if r.min is not None else f"<= {r.max:g}" for r in rules]
+        kind, seen = max(self.by_kind[name].items(), key=lambda item: item[1], default=("", math.nan))
+        cut = self.cuts.get(name)
+        alone = ("n/a", "", "") if cut is None else (f"{cut.threshold:g}", _figure(cut.precision), _figure(cut.recall))
+        area = _figure(self.curves[name].average_precision) if name in self.curves else "n/a"
+        skill = (_figure(self.aucs[name]), area, f"{_figure(seen)} {kind}")
+        return name, *skill, *alone, ", ".join(bounds) or "not needed"
+
+    def to_sentences(self) -> list[str]:
+        """Return how good the policy is, in sentences."""
         lines = [_sentence("fitted on", self.fitted_on)]
         if self.heldout:
             lines.append(_sentence("held-out subjects", self.heldout))
             lines += [f"  {kind}: {caught:,} of {total:,} caught" for kind, (caught, total) in self.caught.items()]
-        return [*lines, f"policy: {self.path}", f"plots:  {self.plot}, {self.roc}"]
+        return lines
+
+    def to_lines(self) -> list[str]:
+        """Return what a person wants to know besides the table."""
+        return [
+            *self.to_sentences(),
+            f"policy: {self.path}",
+            f"page:   {self.page}",
+            f"plots:  {self.plot}, {self.roc}",
+        ]
+
+    def to_agreement(self) -> Table | None:
+        """Return who agrees with whom; None where no two have an opinion on the same candidates."""
+        return agreement_table(self.agreement) if self.agreement else None
 
 
-def calibrate_store(store: Store, *, precision: float, verdicts: Path | None, out: Path) -> Outcome:
-    """Learn a policy from the candidates of a store, write it as YAML with a plot beside it, and return what came out.
+def calibrate_store(store: Store, *, precision: float, verdicts: Sequence[Path] = (), out: Path) -> Outcome:
+    """Learn a policy from the candidates of a store, and return what came out.
 
-    Raises `CalibrationError` where too little is known.
+    Written are the policy as YAML, and beside it a page with what was measured and a plot. Of several annotators the
+    majority counts. Raises `CalibrationError` where too little is known.
     """
-    known = read_verdicts(verdicts) if verdicts else None
+    annotators = read_annotators(verdicts)
+    known = majority(list(annotators.values())) if annotators else None
     pairs = label(scored(store.triplets.read(COLUMNS)), known)
     if not pairs:
         raise CalibrationError(
@@ -112,26 +147,31 @@ def calibrate_store(store: Store, *, precision: float, verdicts: Path | None, ou
     policy = learn_policy(to_labelled(fitting), precision=precision)
     on_fitting, _ = evaluate(policy, to_labelled(fitting))
     judged = heldout or fitting
-    bounds = to_labelled(judged).bounds()
-    cuts = {_name(bound): _cut(bound, judged) for bound in bounds}
-    on_heldout, kept = evaluate(policy, to_labelled(judged))
+    data = to_labelled(judged)
+    bounds = {_name(bound): bound for bound in data.bounds()}
+    cuts = {name: best_cut(*data.under(bound), bad=bound.bad) for name, bound in bounds.items()}
+    along = {name: curves(*data.under(bound), bad=bound.bad) for name, bound in bounds.items()}
+    on_heldout, kept = evaluate(policy, data)
     out.parent.mkdir(parents=True, exist_ok=True)
-    plot = out.with_suffix(".png")
     outcome = Outcome(
         policy=policy,
         path=out,
-        plot=plot,
+        plot=out.with_suffix(".png"),
+        page=out.with_suffix(".html"),
         precision_asked=precision,
         fitted_on=on_fitting,
         heldout=on_heldout if heldout else None,
-        aucs={_name(bound): _auc(bound, judged) for bound in bounds},
-        by_kind={_name(bound): _auc_by_kind(bound, judged) for bound in bounds},
+        aucs={name: auc(*data.under(bound), bad=bound.bad) for name, bound in bounds.items()},
+        by_kind=_aucs_by_kind(bounds, judged, data),
         cuts={name: cut for name, cut in cuts.items() if cut is not None},
         caught=_caught(judged, kept) if heldout else {},
+        curves={name: found for name, found in along.items() if found is not None},
+        agreement=agreements(opinions([row for row, _ in judged], policy, annotators)),
     )
     out.write_text(_header(outcome) + policy.to_yaml())
-    _plot(judged, policy, plot)
-    plot_roc(to_labelled(judged), outcome.roc)
+    _plot(data, policy, outcome.plot)
+    plot_roc(outcome.curves, outcome.aucs, outcome.roc)
+    outcome.page.write_text(calibration_page(outcome))
     return outcome
 
 
@@ -139,20 +179,17 @@ def _name(bound: Bound) -> str:
     return f"{bound.column}, {bound.layout}" if bound.layout else bound.column
 
 
-def _auc(bound: Bound, pairs: Pairs) -> float:
-    data = to_labelled(pairs)
-    return auc(*data.under(bound), bad=bound.bad) if bound.column in data.scores else math.nan
-
-
-def _cut(bound: Bound, pairs: Pairs) -> Cut | None:
-    return best_cut(*to_labelled(pairs).under(bound), bad=bound.bad)
-
-
-def _auc_by_kind(bound: Bound, pairs: Pairs) -> dict[str, float]:
-    """Return the AUC of a score between good candidates and those of each kind of fault alone."""
-    kinds = sorted({_kind(row) for row, good in pairs if not good})
-    alone = {kind: _auc(bound, [pair for pair in pairs if pair[1] or _kind(pair[0]) == kind]) for kind in kinds}
-    return {kind: value for kind, value in alone.items() if not math.isnan(value)}
+def _aucs_by_kind(bounds: Mapping[str, Bound], pairs: Pairs, data: Labelled) -> dict[str, dict[str, float]]:
+    """Return the AUC of each score between good candidates and those of each kind of fault alone."""
+    kinds = np.array([None if good else _kind(row) for row, good in pairs])
+    found: dict[str, dict[str, float]] = {}
+    for name, bound in bounds.items():
+        found[name] = {}
+        for kind in sorted({kind for kind in kinds if kind is not None}):
+            value = auc(*data.among(data.good | (kinds == kind)).under(bound), bad=bound.bad)
+            if not math.isnan(value):
+                found[name][kind] = value
+    return found
 
 
 def _kind(row: Mapping[str, Any]) -> str:
@@ -191,12 +228,11 @@ def _header(outcome: Outcome) -> str:
     return "".join(f"# {line}\n" for line in lines)
 
 
-def _plot(pairs: Pairs, policy: Policy, path: Path) -> None:
+def _plot(data: Labelled, policy: Policy, path: Path) -> None:
     """Plot, for each threshold that calibration tries, precision and recall along it, and its place in the policy."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    data = to_labelled(pairs)
     bounds = data.bounds()
     lines = -(-len(bounds) // _ACROSS)
     figure = Figure(figsize=(3 * _ACROSS, 3 * lines), layout="constrained")

@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from curation.policy.calibrate import Labelled, auc
+from curation.policy.curves import Curves
 
 _SIDE = 7.0
 
 
-def roc(
-    values: NDArray[np.float64], good: NDArray[np.bool_], *, bad: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the shares of bad and of good candidates that are kept, from the strictest threshold to none.
-
-    `bad` says on which side of a threshold bad candidates are expected: `low` or `high`. Equal values fall together,
-    so the curve's area is the AUC. Both arrays begin with 0 and end with 1.
-    """
-    order = np.argsort(-values if bad == "low" else values, kind="stable")
-    ranked, kept = values[order], good[order]
-    ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
-    true = np.cumsum(kept)[ends] / max(1, int(good.sum()))
-    false = np.cumsum(~kept)[ends] / max(1, int((~good).sum()))
-    return np.concatenate([[0.0], false]), np.concatenate([[0.0], true])
-
-
-def plot_roc(data: Labelled, path: Path) -> None:
-    """Draw the curves of all measured scores into one picture."""
+def plot_roc(found: Mapping[str, Curves], areas: Mapping[str, float], path: Path) -> None:
+    """Draw the curves of all scores into one picture, each with its area (AUC)."""
     from matplotlib import colormaps
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -39,12 +20,9 @@ def plot_roc(data: Labelled, path: Path) -> None:
     FigureCanvasAgg(figure)
     axis = figure.subplots()
     axis.set_prop_cycle(color=[colormaps["tab20"](number) for number in range(20)])
-    for bound in data.bounds():
-        values, good = data.under(bound)
-        area = auc(values, good, bad=bound.bad)
-        if not math.isnan(area):
-            name = f"{bound.column}, {bound.layout}" if bound.layout else bound.column
-            axis.plot(*roc(values, good, bad=bound.bad), label=f"{name}: {area:.3f}", linewidth=1.4)
+    for name, along in found.items():
+        bad, good = [0.0, *along.false_alarms], [0.0, *along.recall]
+        axis.plot(bad, good, label=f"{name}: {areas[name]:.3f}", linewidth=1.4)
     axis.plot([0, 1], [0, 1], color="#999999", linewidth=0.8, linestyle=":")
     axis.set_xlabel("share of the bad that is kept")
     axis.set_ylabel("share of the good that is kept")

@@ -61,3 +61,19 @@ def test_scores_and_judge_are_asked_by_their_own_rules() -> None:
     assert opinions(rows, Policy(), {})["judge"] == {"a": True, "b": False}
     assert found["truth"] == {"c": True}
     assert found["ann"] == {"a": False}
+
+
+def test_the_interval_is_that_of_resampled_candidates() -> None:
+    rng = np.random.default_rng(3)
+    ours = rng.random(300) < 0.6
+    theirs = np.where(rng.random(300) < 0.8, ours, ~ours)
+    resampled = [kappa(ours[drawn], theirs[drawn]) for drawn in (rng.integers(0, 300, 300) for _ in range(2000))]
+    names = [str(number) for number in range(300)]
+    (found,) = agreements({"a": dict(zip(names, ours, strict=True)), "b": dict(zip(names, theirs, strict=True))})
+    assert (found.low, found.high) == pytest.approx(np.quantile(resampled, [0.025, 0.975]), abs=0.02)
+
+
+def test_what_is_not_a_number_is_null_in_json() -> None:
+    (found,) = agreements({"a": {"x": True, "y": True}, "b": {"x": True, "y": True}})
+    said = found.to_json()
+    assert (said["observed"], said["kappa"], said["low"], said["high"]) == (1.0, None, None, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from curation.report.calibration import calibrate_store
 from curation.report.faults import fault_table
 from manifests.arrow_schema import arrow_schema, to_table
 from manifests.images import CALIBRATION_FOLD, HELDOUT_FOLD, fold_of, split_of
-from manifests.records import EMBEDDED, Asset, Triplet
+from manifests.records import EMBEDDED, JUDGED, Asset, Triplet
 from manifests.store import Store
 from tests.manifests.making import triplet_row
 
@@ -32,8 +33,9 @@ def rows(count: int = 4000) -> list[dict[str, Any]]:
         scores["style_leak"] = float(rng.normal(0.7 if bad else 0.1, 0.12))
         if number % 2:
             scores["text_alignment"] = float(rng.normal(0.2 if bad else 0.3, 0.05))
+        judged = dict.fromkeys(JUDGED, 3) | {"judge_style_only": 1 if bad and number % 10 else 4}
         truth = "style_shows_subject" if bad else "good"
-        made.append(triplet_row(f"{number}", subject=subject, split=split_of(subject), truth=truth, **scores))
+        made.append(triplet_row(f"{number}", subject=subject, split=split_of(subject), truth=truth, **scores, **judged))
     return made
 
 
@@ -45,7 +47,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def test_the_policy_holds_on_subjects_it_was_not_fitted_on(store: Store, tmp_path: Path) -> None:
-    outcome = calibrate_store(store, precision=0.95, verdicts=None, out=tmp_path / "policy.yaml")
+    outcome = calibrate_store(store, precision=0.95, out=tmp_path / "policy.yaml")
     folds = [fold_of(row["subject"]) for row in rows()]
     assert outcome.fitted_on.good + outcome.fitted_on.bad == folds.count(CALIBRATION_FOLD)
     assert outcome.heldout is not None
@@ -60,9 +62,23 @@ def test_the_policy_holds_on_subjects_it_was_not_fitted_on(store: Store, tmp_pat
     assert outcome.cuts["style_leak"].threshold == pytest.approx(0.4, abs=0.1)
     assert "nsfw" not in outcome.aucs
     assert read_policy(outcome.path) == outcome.policy
-    assert [rule.column for rule in outcome.policy.rules] == ["style_leak"]
+    assert {"style_leak", "judge.style_only"} >= {rule.column for rule in outcome.policy.rules}
+    assert 0.9 < outcome.aucs["judge.style_only"] < 1
+    assert outcome.curves["style_leak"].average_precision > 0.97
     assert outcome.path.read_text().startswith("# Learnt by")
     assert outcome.plot.read_bytes().startswith(b"\x89PNG")
+    page = outcome.page.read_text()
+    assert page.count("recall against false alarms") == len(outcome.curves)
+    assert "judge.style_only" in page
+    pairs = {(each.first, each.second): each for each in outcome.agreement}
+    assert set(pairs) == {("scores", "judge"), ("scores", "truth"), ("judge", "truth")}
+    assert pairs["judge", "truth"].kappa > 0.8
+    assert "judge, truth" in page
+    assert json.loads(json.dumps(outcome.to_json()), parse_constant=_refuse)["agreement"]
+
+
+def _refuse(constant: str) -> None:
+    raise AssertionError(f"{constant} is no JSON")
 
 
 def test_verdicts_of_a_person_serve_on_all_training_subjects(store: Store, tmp_path: Path) -> None:
@@ -71,10 +87,11 @@ def test_verdicts_of_a_person_serve_on_all_training_subjects(store: Store, tmp_p
         writer = csv.writer(file)
         writer.writerow(["candidate_id", "verdict"])
         writer.writerows([row["candidate_id"], "bad" if row["style_leak"] > 0.4 else "good"] for row in rows())
-    outcome = calibrate_store(store, precision=0.99, verdicts=path, out=tmp_path / "policy.yaml")
+    outcome = calibrate_store(store, precision=0.99, verdicts=[path], out=tmp_path / "policy.yaml")
     (rule,) = outcome.policy.rules
     assert rule.max == pytest.approx(0.4, abs=0.03)
     assert outcome.fitted_on.good + outcome.fitted_on.bad > 3000
+    assert ("truth", "verdicts") in {(each.first, each.second) for each in outcome.agreement}
 
 
 @pytest.mark.parametrize(
@@ -85,7 +102,7 @@ def test_verdicts_that_cannot_be_used_are_named(store: Store, tmp_path: Path, co
     path = tmp_path / "verdicts.csv"
     path.write_text(content)
     with pytest.raises(CalibrationError, match=complaint):
-        calibrate_store(store, precision=0.9, verdicts=path, out=tmp_path / "policy.yaml")
+        calibrate_store(store, precision=0.9, verdicts=[path], out=tmp_path / "policy.yaml")
 
 
 def test_a_store_without_known_truth_says_how_to_get_some(tmp_path: Path) -> None:
@@ -93,7 +110,7 @@ def test_a_store_without_known_truth_says_how_to_get_some(tmp_path: Path) -> Non
     blank = pa.Table.from_pylist([triplet_row("a")], arrow_schema(Triplet))
     store.commit(blank, to_table(Asset, []), [])
     with pytest.raises(CalibrationError, match=r"faults\.share"):
-        calibrate_store(store, precision=0.9, verdicts=None, out=tmp_path / "policy.yaml")
+        calibrate_store(store, precision=0.9, out=tmp_path / "policy.yaml")
 
 
 def test_the_table_of_faults_names_the_hardest_and_counts_what_was_lost() -> None:
