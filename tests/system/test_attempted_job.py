@@ -12,7 +12,8 @@ from curation.job import Progress, Summary, run_job
 from curation.report.build import write_report
 from manifests.store import Store
 from manifests.verify import verify
-from tests.system.jobs import small_spec
+from tests.system.jobs import small_spec, write_spec
+from tests.system.test_cli import start_job, wait_for_commits
 
 pytestmark = pytest.mark.usefixtures("ray_local", "atelier")
 
@@ -88,5 +89,30 @@ def test_cut_off_anywhere_it_ends_with_the_same_attempts(
     ids = store.triplets.read(["candidate_id"])["candidate_id"].to_pylist()
     assert len(ids) == len(set(ids))
     assert store.committed_candidates() == job[0].committed_candidates()
+    assert contents(store) == contents(job[0])
+    assert verify(store).faults == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_killed_outright_in_a_further_attempt_it_ends_with_the_same_attempts(
+    job: tuple[Store, Summary], tmp_path: Path
+) -> None:
+    spec, store = write_spec(tmp_path, **CHANGES), Store(tmp_path / "store")
+    first = start_job(spec, store.root, LIMIT)
+    try:
+        wait_for_commits(store, 4, seconds=400)  # three make up the first attempts
+    finally:
+        first.kill()
+        first.communicate()
+    before = store.triplets.read(["candidate_id", "attempt"]).to_pylist()
+    assert any(row["attempt"] for row in before)
+    assert len(before) < job[0].triplets.read(["candidate_id"]).num_rows
+    last = start_job(spec, store.root, LIMIT)
+    _, errors = last.communicate(timeout=400)
+    assert last.returncode == 0, errors
+    ids = store.triplets.read(["candidate_id"])["candidate_id"].to_pylist()
+    assert len(ids) == len(set(ids))
+    assert set(ids) == job[0].committed_candidates()
     assert contents(store) == contents(job[0])
     assert verify(store).faults == []
