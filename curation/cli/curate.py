@@ -268,7 +268,7 @@ def _print_plan(spec: JobSpec, made: Plan) -> None:
         console.print(
             f"at worst, with {made.worst.attempts} attempts at each: {made.worst.candidates:,} candidates, "
             f"{made.worst.seconds / 60:.1f} minutes"
-            + (f", {made.worst.cost:,.2f} of images" if made.worst.cost else ""),
+            + (f", images for {made.worst.cost:,.2f}" if made.worst.cost else ""),
             highlight=False,
         )
 

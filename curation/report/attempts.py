@@ -86,7 +86,7 @@ def attempts_of(store: Store) -> list[AttemptRow]:
 
 def attempts_table(rows: Sequence[AttemptRow]) -> Table:
     """Return all attempts as a table for a terminal."""
-    heads = ("attempt", "route", "tried", "accepted", "GPU-seconds an accepted triplet", "CPU-seconds")
+    heads = ("attempt", "route", "tried", "accepted", "GPU-seconds each", "CPU-seconds each")
     table = Table(*heads, box=None, padding=(0, 2), header_style="dim")
     for row in rows:
         each = ("" if value is None else f"{value:,.2f}" for value in (row.gpu_seconds_each, row.cpu_seconds_each))

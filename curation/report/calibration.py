@@ -35,7 +35,7 @@ from workers.experts.faults import GOOD
 _ACROSS = 4
 
 HEADS: tuple[str, ...] = (
-    *("score", "AUC", "average precision", "AUC, the fault it sees best"),
+    *("score", "AUC", "AP", "AUC, the fault it sees best"),
     *("alone: cut", "precision", "recall", "threshold"),
 )
 
