@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from curation.capacity import bundles, shortage
 from curation.spec.model import JobSpec
@@ -111,8 +114,25 @@ def cluster(spec: JobSpec) -> Iterator[None]:
         context.execution_options.resource_limits = ray.data.ExecutionResources.for_limits(
             object_store_memory=limit * _MB if limit else None
         )
-        with _room(spec):
+        with _told_to_end(), _room(spec):
             yield
+
+
+@contextmanager
+def _told_to_end() -> Iterator[None]:
+    """Let SIGTERM, by which clusters and containers stop a job, end it as Ctrl-C does: noted down, and resumable."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from curation.graph.flow import FLOW, StageFlow
 from curation.job import Progress
 
 _SHOWN_REASONS = 8
-_PHASES = {
+PHASES = {
     "listing": "listing sources",
     "ingest": "ingesting targets",
     "judge": "examining the judge",
@@ -25,6 +25,7 @@ _PHASES = {
     "curate": "curating candidates",
     "done": "done",
 }
+"""What a job is doing, in words, by the name of its phase."""
 
 
 class LiveDisplay:
@@ -119,8 +120,8 @@ def stages(flow: Mapping[str, StageFlow]) -> RenderableType:
 def _doing(progress: Progress) -> str:
     loading = FLOW.loading() if progress.phase == "curate" else None
     if loading:
-        return f"{_PHASES['models']}: {loading[0]} of {loading[1]} workers are ready"
-    return _PHASES[progress.phase]
+        return f"{PHASES['models']}: {loading[0]} of {loading[1]} workers are ready"
+    return PHASES[progress.phase]
 
 
 def _line(progress: Progress) -> str:
@@ -128,4 +129,4 @@ def _line(progress: Progress) -> str:
     if progress.phase == "curate" and progress.candidates:
         again = f"attempt {progress.attempt + 1}, " if progress.attempt else ""
         return f"{again}candidates {done:,}/{progress.candidates:,}, accepted {progress.accepted:,}"
-    return _PHASES[progress.phase]
+    return PHASES[progress.phase]

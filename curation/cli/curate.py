@@ -12,7 +12,9 @@ from rich.console import Console
 from curation.cli.agreement import agreement
 from curation.cli.failure import fail
 from curation.cli.simulate import simulate
+from curation.cli.status import status
 from curation.cli.stores import existing_store, new_store
+from curation.cli.submit import jobs, submit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -191,6 +193,9 @@ def report(store: StorePath) -> None:
 
 
 app.command()(simulate)
+app.command()(status)
+app.command()(submit)
+app.add_typer(jobs, name="jobs")
 app.command()(agreement)
 
 

@@ -26,6 +26,15 @@ def load_spec(path: Path, overrides: Sequence[str] = ()) -> JobSpec:
     YamlError before any work starts.
     """
     raw = read_mapping(path, overrides, example="image.size=256")
+    anchor(raw, path)
+    try:
+        return JobSpec.model_validate(raw)
+    except ValidationError as error:
+        raise YamlError("\n".join(f"{path}: {line}" for line in describe(error, page=PAGE, tags=KINDS))) from None
+
+
+def anchor(raw: dict[str, Any], path: Path) -> None:
+    """Make the relative paths of a spec that was read from `path` start at its folder. Raises YamlError."""
     _anchor(raw, path.parent)
     _anchor_scores(raw.get("scores"), path.parent)
     _anchor_captions(raw.get("captions"), path.parent)
@@ -33,10 +42,6 @@ def load_spec(path: Path, overrides: Sequence[str] = ()) -> JobSpec:
         _anchor_experts(raw, path.parent)
     except FileNotFoundError as error:
         raise YamlError(f"{path}: experts: {error}") from None
-    try:
-        return JobSpec.model_validate(raw)
-    except ValidationError as error:
-        raise YamlError("\n".join(f"{path}: {line}" for line in describe(error, page=PAGE, tags=KINDS))) from None
 
 
 _SHIPPED_TOWER = "nano"
