@@ -1,6 +1,6 @@
 """The log of one Delta table: read entry by entry, and appended to by claiming the next number.
 
-deltalake reads tables, compacts and vacuums them, and writes checkpoints. It does not append here, since it takes the
+deltalake reads and vacuums tables, and writes checkpoints. It does not append here, since it takes the
 list of all files through its hands at every commit (300 ms at 1,500 files, and growing), while a claim of the next
 number costs the same in a large store as in a small one. What is written is Delta's own protocol, as any reader knows
 it: https://github.com/delta-io/delta/blob/master/PROTOCOL.md ("Delta Log Entries", "Actions").
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 from deltalake import Schema
@@ -136,8 +136,8 @@ def commit_info(operation: str, info: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def add_file(name: str, size: int, rows: int) -> dict[str, Any]:
-    """Return the action that adds a data file.
+def add_file(name: str, size: int, rows: int, *, fresh: bool = True) -> dict[str, Any]:
+    """Return the action that adds a data file, of rows that are new unless `fresh` says otherwise.
 
     Of statistics it has the number of rows alone: bounds of sixty columns would make up most of the log, and what is
     asked of these tables are digests, of which every file has all.
@@ -148,8 +148,22 @@ def add_file(name: str, size: int, rows: int) -> dict[str, Any]:
             "partitionValues": {},
             "size": size,
             "modificationTime": round(time.time() * 1000),
-            "dataChange": True,
+            "dataChange": fresh,
             "stats": json.dumps({"numRecords": rows}),
+        }
+    }
+
+
+def remove_file(file: DataFile) -> dict[str, Any]:
+    """Return the action that takes out a data file whose rows stand in another one from now on."""
+    return {
+        "remove": {
+            "path": quote(file.path),
+            "deletionTimestamp": round(time.time() * 1000),
+            "dataChange": False,
+            "extendedFileMetadata": True,
+            "partitionValues": {},
+            "size": file.size,
         }
     }
 

@@ -22,6 +22,7 @@ from deltalake import DeltaTable
 from pydantic import BaseModel
 
 from manifests.arrow_schema import arrow_schema
+from manifests.data_files import merged, small_groups
 from manifests.delta_errors import TableError, in_a_line
 from manifests.delta_log import (
     DataFile,
@@ -31,6 +32,7 @@ from manifests.delta_log import (
     check_protocol,
     commit_info,
     new_table,
+    remove_file,
     widened,
 )
 from manifests.files import WritableFiles, delta_options
@@ -154,7 +156,7 @@ class Table:
                     self._take(entry)
                     self._sum_up(version)
                     return version
-                time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.01 * 2**attempt)))
+                _wait(attempt)
         raise StoreBusyError(f"{self.place}: other jobs commit without end; start fewer jobs on one store at a time")
 
     def catch_up(self) -> int:
@@ -227,13 +229,16 @@ class Table:
         return [{**entry.info, "version": entry.version} for entry in self.log.between(0, newest)]
 
     def compact(self) -> int:
-        """Merge small data files into larger ones; earlier versions stay readable. Returns how many were merged."""
+        """Merge small data files into larger ones; earlier versions stay readable. Returns how many were merged.
+
+        deltalake's own `optimize` is not asked: where two run at once, both land, and every row stands twice. Here the
+        merged file gets its version only if all that it replaces still stand; whoever comes second leaves them alone.
+        """
         if not self.exists:
             return 0
         table = self.delta()
-        with in_a_line(self.place, delta_options(self._files.root)):
-            done: dict[str, Any] = table.optimize.compact()
-        return int(done["numFilesRemoved"])
+        files, seen = active_files(table), table.version()
+        return sum(len(group) for group in small_groups(files) if self._replace(group, seen))
 
     def vacuum(self, older: timedelta, *, dry_run: bool) -> list[str]:
         """Delete data files that the newest version does not need and that were removed so long ago; return them."""
@@ -262,6 +267,35 @@ class Table:
         if entry is None and name is not None:
             self._files.delete(f"{self.folder}/{name}")
         return entry
+
+    def _replace(self, old: Sequence[DataFile], seen: int) -> bool:
+        """Put one file in the place of some that stood at a version, and tell whether: not where one went since."""
+        try:
+            data, rows = merged(old, self.schema, self._opened)
+        except FileNotFoundError:
+            return False
+        except pa.ArrowInvalid as error:
+            raise TableError(f"{self.place}: {error}") from None
+        name = f"part-00000-{uuid.uuid4()}-c000.zstd.parquet"
+        self._files.put(f"{self.folder}/{name}", data)
+        paths = {file.path for file in old}
+        actions = [add_file(name, len(data), rows, fresh=False), *map(remove_file, old)]
+        with self._lock:
+            for attempt in range(_ATTEMPTS):
+                newest = self.catch_up()
+                if any(paths.intersection(entry.removed) for entry in self.log.between(seen + 1, newest)):
+                    break
+                seen = newest
+                wider = widened(self._metadata, self.schema)
+                words = [commit_info("OPTIMIZE", {}), *([wider] if wider else [])]
+                entry = self.log.claim(newest + 1, [*words, *actions])
+                if entry is not None:
+                    self._take(entry)
+                    self._sum_up(entry.version)
+                    return True
+                _wait(attempt)
+        self._files.delete(f"{self.folder}/{name}")
+        return False
 
     def _take(self, entry: Entry) -> None:
         if entry.protocol is not None:
@@ -307,12 +341,15 @@ class Table:
                 yield pa.chunked_array([chunk for part in parts for chunk in part.chunks], pa.string())
 
     def _keys_in(self, file: DataFile) -> pa.ChunkedArray:
-        name = f"{self.folder}/{file.path}"
-        source = self._files.local_path(name) or io.BufferedReader(RangeFile(self._files, name, file.size), 1 << 16)
         try:
-            return self.keys(pq.ParquetFile(source).read(columns=list(self._key)))
+            return self.keys(self._opened(file).read(columns=list(self._key)))
         except pa.ArrowInvalid as error:
-            raise TableError(f"{self._files.root}/{name}: {error}") from None
+            raise TableError(f"{self._files.root}/{self.folder}/{file.path}: {error}") from None
+
+    def _opened(self, file: DataFile) -> pq.ParquetFile:
+        name = f"{self.folder}/{file.path}"
+        local = self._files.local_path(name)
+        return pq.ParquetFile(local or io.BufferedReader(RangeFile(self._files, name, file.size), 1 << 16))
 
     def _sum_up(self, version: int) -> None:
         if version and version % _CHECKPOINT == 0:
@@ -320,6 +357,11 @@ class Table:
                 table = self.delta(version)
                 with in_a_line(self.place, delta_options(self._files.root)):
                     table.create_checkpoint()
+
+
+def _wait(attempt: int) -> None:
+    """Let other writers go first, the longer the more often they were faster."""
+    time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.01 * 2**attempt)))
 
 
 def active_files(table: DeltaTable) -> list[DataFile]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -141,3 +142,49 @@ def test_errors_of_deltalake_are_one_line_without_secrets(tmp_path: Path) -> Non
         raise Exception("no hush")
     with pytest.raises(TableError):
         Table(open_writable(tmp_path), "triplets").delta()
+
+
+def test_small_files_are_merged_and_any_reader_sees_the_same_rows(table: Table) -> None:
+    for name in ("cat", "dog", "eel"):
+        table.append(rows(name))
+    assert table.compact() == 3
+    assert ids(table) == keys("cat", "dog", "eel")
+    theirs = DeltaTable(table.place)
+    assert len(theirs.file_uris()) == 1
+    assert theirs.to_pyarrow_table().num_rows == 3
+    assert DeltaTable(table.place, version=1).to_pyarrow_table().num_rows == 2
+    assert theirs.history()[0]["operation"] == "OPTIMIZE"
+    assert table.compact() == 0
+    assert table.append_once(rows("cat", "fox")) == 1
+    again = Table(open_writable(Path(table.place).parents[1]), "triplets")
+    assert again.append_once(rows("cat", "fox")) == 0
+    assert again.vacuum(timedelta(0), dry_run=False)
+    assert ids(again) == keys("cat", "dog", "eel", "fox")
+
+
+def test_merged_by_many_at_once_beside_writers_every_row_still_stands_once(tmp_path: Path) -> None:
+    Table(open_writable(tmp_path), "triplets").append(rows("first"))
+
+    def work(number: int) -> None:
+        table = Table(open_writable(tmp_path), "triplets")
+        for step in range(5):
+            if number % 2:
+                table.append_once(rows(f"{step}", f"{number}-{step}"))
+            else:
+                table.compact()
+                table.vacuum(timedelta(0), dry_run=False)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    names = {"first", *(f"{step}" for step in range(5)), *(f"{n}-{step}" for n in (1, 3, 5, 7) for step in range(5))}
+    assert ids(Table(open_writable(tmp_path), "triplets")) == keys(*names)
+
+
+def test_merging_a_table_of_an_earlier_release_leaves_its_later_columns_empty(table: Table) -> None:
+    later = [field.name for field in table.schema if field.nullable][-1]
+    lacking = [name for name in table.schema.names if name != later]
+    for name in ("cat", "dog"):
+        write_deltalake(table.place, rows(name).select(lacking), mode="append")
+    assert table.compact() == 2
+    assert table.read([later]).column(0).null_count == 2
+    assert ids(table) == keys("cat", "dog")

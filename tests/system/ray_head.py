@@ -34,7 +34,8 @@ def running_head(folder: Path, environment: Mapping[str, str], *, cpus: int = 2)
     """Run a head node until the block ends. Raises RuntimeError with its log where it does not come up."""
     gcs, dashboard, listen, client, metrics = _free_ports(5)
     log = folder / "head.log"
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as short, log.open("wb") as out:  # sockets' paths are short
+    # Ray puts sockets there, whose paths may be 107 bytes long.
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as short, log.open("wb") as out:
         command = [
             *(str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--disable-usage-stats"),
             *(f"--port={gcs}", f"--num-cpus={cpus}", f"--object-store-memory={_STORE}", f"--temp-dir={short}"),

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+_LOG = "weed.log"
+
 GRPC = 10_000
 """Every port p of SeaweedFS opens p + 10000 beside it."""
 
@@ -23,7 +25,7 @@ STRANGER, STRANGER_SECRET = "AKIATRIPTYCHSTRANGER", "strangers-secret-that-no-me
 READER, READER_SECRET = "AKIATRIPTYCHREADER", "readers-secret-that-no-message-may-show"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Seaweed:
     """A running server with three users.
 
@@ -32,6 +34,18 @@ class Seaweed:
 
     port: int
     process: subprocess.Popen[bytes]
+    command: list[str]
+    folder: Path
+
+    def kill(self) -> None:
+        """End the server without notice; asked to end, it waits for connections that clients keep open."""
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self) -> None:
+        """Start the server again over what it has stored, and wait until it answers."""
+        self.process = _start(self.command, self.folder)
+        _wait(self, self.folder / _LOG, seconds=120)
 
     @property
     def endpoint(self) -> str:
@@ -82,7 +96,6 @@ def running_seaweed(folder: Path, *, volumes: int = 50, volume_mb: int = 1024) -
     master, volume, filer, s3 = free_ports(4)
     config = folder / "s3.json"
     config.write_text(json.dumps({"identities": _users()}))
-    log = folder / "weed.log"
     command = [
         str(Path(sys.executable).with_name("weed")),
         *("server", "-filer", "-s3", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
@@ -91,17 +104,18 @@ def running_seaweed(folder: Path, *, volumes: int = 50, volume_mb: int = 1024) -
         *(f"-filer.localSocket={folder}/filer.sock", f"-s3.localSocket={folder}/s3.sock"),
         *(f"-master.volumeSizeLimitMB={volume_mb}", f"-volume.max={volumes}"),
     ]
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, "GOMEMLIMIT": "512MiB"}
-        )
-    server = Seaweed(s3, process)
+    server = Seaweed(s3, _start(command, folder), command, folder)
     try:
-        _wait(server, log)
+        _wait(server, folder / _LOG)
         yield server
     finally:
-        process.kill()  # asked to end, it waits for connections that clients keep open
-        process.wait()
+        server.kill()
+
+
+def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "GOMEMLIMIT": "512MiB"}
+    with (folder / _LOG).open("ab") as out:
+        return subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=folder, env=environment)
 
 
 def free_ports(count: int) -> list[int]:
