@@ -1,4 +1,4 @@
-"""Jobs sent to a cluster elsewhere through Ray Jobs: followed, listed, cancelled, sent again; and the store's status."""
+"""Jobs sent to a cluster through Ray Jobs: followed, listed, cancelled, sent again; and the store's status."""
 
 from __future__ import annotations
 
