@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,7 +140,8 @@ def _wait(server: Seaweed, log: Path, seconds: float = 60) -> None:
     client, end = server.client(), time.monotonic() + seconds
     while time.monotonic() < end and server.process.poll() is None:
         try:
-            client.create_bucket(Bucket="elsewhere")
+            with suppress(client.exceptions.BucketAlreadyExists, client.exceptions.BucketAlreadyOwnedByYou):
+                client.create_bucket(Bucket="elsewhere")
             client.put_object(Bucket="elsewhere", Key="ready", Body=b"ready")
             return
         except (BotoCoreError, ClientError):

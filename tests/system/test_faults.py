@@ -64,24 +64,16 @@ def started(site: Site, tmp_path: Path, name: str, *, after: int = 8, **changes:
     return driver, root
 
 
-def test_nodes_go_and_come_while_the_job_runs(site: Site, candidates: set[str], tmp_path: Path) -> None:
+def test_nodes_go_and_come_and_processes_that_work_are_killed(site: Site, candidates: set[str], tmp_path: Path) -> None:
     driver, root = started(site, tmp_path, "nodes")
+    draw = random.Random(3)
+    site.kill_worker(draw)
     site.lose_node()
     site.add_node()
+    site.kill_worker(draw)
     text = driver.end()
     assert driver.process.returncode == 0, text
     assert summary_of(text)["committed"] == CANDIDATES
-    assert_recovered(root, candidates)
-
-
-def test_processes_that_work_are_killed(site: Site, candidates: set[str], tmp_path: Path) -> None:
-    driver, root = started(site, tmp_path, "workers", after=1)
-    draw = random.Random(3)
-    for _ in range(4):
-        site.kill_worker(draw)
-        time.sleep(1)
-    text = driver.end()
-    assert driver.process.returncode == 0, text
     assert_recovered(root, candidates)
 
 
@@ -108,6 +100,7 @@ def test_the_store_goes_away_and_comes_back(site: Site, candidates: set[str], tm
     assert_recovered(root, candidates)
 
 
+@pytest.mark.slow
 def test_an_object_store_that_is_too_small_spills(site: Site, tmp_path: Path) -> None:
     """Pictures of 768 pixels, and room for a hundred megabytes of what lies between the stages."""
     large = {"image": {"size": 768}, "shards": {"candidates": 32}}
