@@ -1,6 +1,6 @@
 """Seconds for 16 pictures of the nano family, as `make demo` draws them: 96 px, 12 steps, guidance 2.
 
-One batch of 16 by each shipped expert, on the cores that torch is given; the first batch (loading, warm-up) is left out.
+One batch of 16 by each shipped expert, on the cores that torch is given; the first one (loading, warm-up) is left out.
 Seconds of processor time stand beside those on the clock, since a busy machine stretches the latter alone.
 
     .venv/bin/python benchmarks/nano_sampling.py --threads 2

@@ -57,8 +57,10 @@ def _column(field: pa.Field, number: int, policy: str) -> pa.Array:
         return ids(number, ROWS)
     if field.nullable:
         return pa.nulls(ROWS, field.type)
-    empty: object = [] if pa.types.is_list(field.type) else policy if pa.types.is_string(field.type) else 0
-    return pa.repeat(pa.scalar(empty, field.type), ROWS) if empty != [] else pa.array([[]] * ROWS, field.type)
+    if pa.types.is_list(field.type):
+        return pa.array([[]] * ROWS, field.type)
+    empty: object = policy if pa.types.is_string(field.type) else False if pa.types.is_boolean(field.type) else 0
+    return pa.repeat(pa.scalar(empty, field.type), ROWS)
 
 
 def plan(folder: Path, candidates: int) -> dict[str, object]:

@@ -22,6 +22,8 @@ from manifests.records import ROLES, Triplet
 from manifests.shard_index import ShardIndex, ShardIndexes
 from manifests.where import WhereError, check, condition, fault_of
 
+_SQL_TYPES = {"int64": "bigint", "double": "double", "string": "varchar", "bool": "boolean"}
+
 SIZES = {f"{role}_{side}": (role, side) for role in ROLES for side in ("width", "height")}
 """Columns of `Snapshot.samples` beside those of `triplets`: the sides of each image in pixels, out of `assets`."""
 
@@ -52,7 +54,9 @@ class Snapshot:
         self._triplets = self._open("triplets", version)
         self.version = self._triplets.version()
         self.digest = self._digest()
-        self._columns = [field.name for field in self._triplets.schema().fields]
+        there = {field.name for field in self._triplets.schema().fields}
+        self._later = [field for field in arrow_schema(Triplet) if field.name not in there]
+        self._columns = [*(field.name for field in self._triplets.schema().fields), *(f.name for f in self._later)]
 
     def samples(self, where: str | None, split: Split | None, columns: Sequence[str]) -> pa.Table:
         """Return the accepted samples that match, in the order in which they lie: by shard, then offset.
@@ -81,9 +85,9 @@ class Snapshot:
             conditions.append(f"split = '{split}'")
         if where is not None:
             where = where.strip()
-            check(where, self._columns, lambda sql: _query(self._triplets, sql))
+            check(where, self._columns, self._source(), lambda sql: _query(self._triplets, sql))
         listed = ", ".join(f'"{name}"' for name in columns) or "1"
-        start, end = f"select {listed} from triplets where ", ' order by shard, "offset"'
+        start, end = f"select {listed} from {self._source()} where ", ' order by shard, "offset"'
         whole = [*conditions, condition(where)] if where is not None else conditions
         try:
             rows = _query(self._triplets, start + " and ".join(whole) + end)
@@ -94,6 +98,13 @@ class Snapshot:
         schema = arrow_schema(Triplet)
         known = set(schema.names)
         return rows.cast(pa.schema([schema.field(f.name) if f.name in known else f for f in rows.schema]))
+
+    def _source(self) -> str:
+        """Return what is selected from: the table, with the columns that an earlier release did not write as nulls."""
+        if not self._later:
+            return "triplets"
+        nulls = ", ".join(f'cast(null as {_SQL_TYPES[str(field.type)]}) as "{field.name}"' for field in self._later)
+        return f"(select *, {nulls} from triplets) as triplets"
 
     def _with_sizes(self, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
         wanted = {name: SIZES[name] for name in columns if name in SIZES}

@@ -31,8 +31,8 @@ def condition(where: str) -> str:
     return f"case when\n{where}\nthen true else false end"
 
 
-def check(where: str, columns: Sequence[str], query: Callable[[str], pa.Table]) -> None:
-    """Raise WhereError unless a filter is one expression over the columns of `triplets` that is true or false.
+def check(where: str, columns: Sequence[str], source: str, query: Callable[[str], pa.Table]) -> None:
+    """Raise WhereError unless a filter is one expression over the columns of `source` that is true or false.
 
     `query` runs SQL. A text that parses both between brackets and between `when` and `then` is one expression: what
     closes either early is a fault in the other. No row is read.
@@ -40,8 +40,8 @@ def check(where: str, columns: Sequence[str], query: Callable[[str], pa.Table]) 
     if _CHANGING.search(_QUOTED.sub("", where)):
         raise WhereError(where, "it gives other rows at another time, and a run could not be resumed", columns)
     try:
-        kind = query(f"select (\n{where}\n) from triplets limit 0").schema.types
-        query(f"select 1 from triplets where {condition(where)} limit 0")
+        kind = query(f"select (\n{where}\n) from {source} limit 0").schema.types
+        query(f"select 1 from {source} where {condition(where)} limit 0")
     except Exception as error:  # deltalake raises the bare class too
         raise WhereError(where, fault_of(error, where), columns) from None
     if kind != [pa.bool_()]:
