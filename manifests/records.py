@@ -75,7 +75,7 @@ class Asset(Record):
     width: int | None
     height: int | None
     bytes: int | None
-    perceptual_hash: str | None = Field(description="64-bit pHash, 16 hexadecimal digits.")
+    perceptual_hash: str | None = Field(description="256-bit pHash, 64 hexadecimal digits.")
     refused: str | None = Field(description="Reason for which ingest refused the image.")
     detail: str | None = Field(description="What ingest saw, for the person who looks.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,18 +66,20 @@ def export(
     mark: bool = False,
     licences: LicencePolicy | None = None,
     licence_part: Part = "main",
+    without: Sequence[str] = (),
     progress: Progress = lambda _done, _all: None,
 ) -> Exported:
     """Write accepted triplets of a store's version into a folder, with card, attributions and Croissant metadata.
 
     The folder is `<out>.part` until it is whole; the same call goes on with one that was cut off. `mark` puts IPTC's
     digital source type into images that were drawn or painted, which changes their bytes and none of their pixels.
-    A licence policy keeps out what it refuses, and what belongs into the other part; both are counted.
+    A licence policy keeps out what it refuses, and what belongs into the other part; both are counted. So are the
+    candidates named in `without`, which have images of an evaluation set.
     Raises AuditError where `out` exists, or a part of another export lies in its place.
     """
     if out.exists():
         raise AuditError(f"{out} exists already; name another folder, or remove it")
-    selection = Selection(ledger, where, licences, licence_part)
+    selection = Selection(ledger, where, licences, licence_part, without)
     if not len(selection):
         kept_out = "".join(f"; {reason}: {count:,}" for reason, count in selection.refused.items())
         raise AuditError(f"no accepted triplet is left to export; check --where and --licences{kept_out}")
@@ -92,6 +94,7 @@ def export(
         "where": where,
         "form": form,
         "mark": mark,
+        **({"without": sorted(without)} if without else {}),
     }
     part = _started(out, plan)
     files, splits = _write_data(ledger, selection, part, form=form, mark=mark, progress=progress)

@@ -32,6 +32,8 @@ STYLE_NAME = "style_name"
 LINEAGE: tuple[str, ...] = ("source", "locator", "treatment", "package", "licence", "author", "attribution_url")
 """What is said of each image, as `<role>_<name>`."""
 
+_CONTAMINATED = "an image is one of the evaluation images, or nearly so"
+
 _HIDDEN = ("shard", "offset", "licences")
 
 
@@ -44,17 +46,26 @@ class Selection:
     """Triplets that the licence policy puts into the other part."""
 
     def __init__(
-        self, ledger: Ledger, where: str | None = None, policy: LicencePolicy | None = None, part: Part = "main"
+        self,
+        ledger: Ledger,
+        where: str | None = None,
+        policy: LicencePolicy | None = None,
+        part: Part = "main",
+        without: Sequence[str] = (),
     ) -> None:
         """Select accepted triplets; `where` is SQL over `triplets`. Raises AuditError where it cannot be read.
 
-        Only what a licence policy lets pass is selected, and of that what belongs to this part.
+        Only what a licence policy lets pass is selected, and of that what belongs to this part. Candidates in `without`
+        are contaminated, and kept out.
         """
         self.ledger = ledger
         self.where = where
         self.refused, self.apart = {}, 0
         table = self._read()
-        self._table = table if policy is None else self._passing(table, policy, part)
+        clean = table.filter(pc.invert(pc.is_in(table["candidate_id"], value_set=pa.array(without, pa.string()))))
+        self._table = clean if policy is None else self._passing(clean, policy, part)
+        if clean.num_rows < table.num_rows:
+            self.refused[_CONTAMINATED] = table.num_rows - clean.num_rows
 
     def __len__(self) -> int:
         return int(self._table.num_rows)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 
-from curation.cli.audit._options import AsJson, AtVersion, StorePath, ledger_of, policy_in
+from curation.cli.audit._options import FOUND, AsJson, AtVersion, StorePath, ledger_of, policy_in
 from curation.cli.audit._output import echo_json
+from curation.cli.failure import fail
+
+if TYPE_CHECKING:
+    from manifests.audit.ledger import Ledger
 
 
 def export(
@@ -35,17 +39,31 @@ def export(
         Literal["main", "share-alike"],
         typer.Option("--part", help="Which part, where the policy keeps share-alike licences separate."),
     ] = "main",
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--against",
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Refuse to export images that are evaluation images, or nearly so; may be repeated.",
+        ),
+    ] = None,
+    drop: Annotated[bool, typer.Option("--drop", help="With --against: leave such triplets out instead.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Export accepted triplets as a folder that `datasets` loads, with Croissant metadata, card and attributions.
 
-    What was cut off goes on with the same command.
+    What was cut off goes on with the same command. `--against` holds the images against evaluation images first, and
+    refuses (exit code 1) where some are the same.
 
     Example: `triptych audit export --store runs/demo --out runs/export --where "layout = 'shifted'"`
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     policy = policy_in(licences)
+    with ledger_of(store, version) as ledger:
+        without = _contaminated(ledger, against, drop=drop) if against else []
     columns = (TextColumn("exporting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with ledger_of(store, version) as ledger, Progress(*columns, console=Console(stderr=True)) as bars:
         from manifests.export.folder import export as write
@@ -60,6 +78,7 @@ def export(
             mark=mark,
             licences=policy,
             licence_part=part,
+            without=without,
             progress=lambda count, of: bars.update(bar, completed=count, total=of, visible=True),
         )
     if as_json:
@@ -73,6 +92,22 @@ def export(
     typer.echo(f"  load with  datasets.load_dataset({str(done.folder)!r})")
     typer.echo(f"  described  {done.folder / 'README.md'}, {done.folder / 'croissant.json'}")
     typer.echo(f"  credits    {done.folder / 'ATTRIBUTION.md'}")
+
+
+def _contaminated(ledger: Ledger, folders: list[Path], *, drop: bool) -> list[str]:
+    """Return the triplets to leave out; where they are not to be, end the command."""
+    from curation.cli.audit.contamination import compared
+
+    found = compared(ledger, folders)
+    if found.unreadable:
+        raise fail(f"--against: {found.unreadable[0]}; mend the image, or take it out of the folder")
+    if found.candidates and not drop:
+        raise fail(
+            f"{len(found.candidates):,} triplets have evaluation images, or nearly so (`triptych audit contamination` "
+            "shows them); nothing was exported. --drop leaves them out",
+            code=FOUND,
+        )
+    return list(found.candidates)
 
 
 def add_to(app: typer.Typer) -> None:
