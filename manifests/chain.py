@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from manifests.delta_log import DeltaLog, Entry
+import pyarrow as pa
+
+from manifests.delta_log import DeltaLog, DeltaLogError, Entry
 from manifests.merkle import leaf_of, link, root_of
 from manifests.records import LATER, TIMES
 
@@ -21,6 +23,10 @@ ROOT, PREVIOUS, DIGEST, SHARDS = "triptych.root", "triptych.previous", "triptych
 
 JOB = "triptych.job"
 """Key of a commit's metadata: the run that made it."""
+
+ERASED = "triptych.erased"
+"""Key of a commit's metadata, where a takedown made it: the shards that went without a trace (`shards`), and the digest
+of the chain of `erasures` that holds the tombstones (`erasures`)."""
 
 PARTS = "parts"
 """Key of a shard in a commit's metadata: of which parts of other shards it is made, which it replaces."""
@@ -39,6 +45,22 @@ class Link:
     previous: str
     digest: str
     shards: list[dict[str, Any]]
+    erased: Mapping[str, Any] | None = None
+    """What a takedown says of itself: see ERASED."""
+
+
+def link_of(entry: Entry) -> Link | None:
+    """Return what a version says of its place in the chain; None where it stands outside. Raises DeltaLogError."""
+    if DIGEST not in entry.info:
+        return None
+    root, previous, digest = (str(entry.info.get(key, "")) for key in (ROOT, PREVIOUS, DIGEST))
+    try:
+        time = datetime.fromtimestamp(int(entry.info.get("timestamp", 0)) / 1000, UTC)
+        shards = json.loads(entry.info.get(SHARDS, "[]"))
+        erased = json.loads(entry.info[ERASED]) if ERASED in entry.info else None
+    except (ValueError, TypeError) as error:
+        raise DeltaLogError(f"version {entry.version} says what no commit does ({type(error).__name__})") from None
+    return Link(entry.version, time, root, previous, digest, shards, erased)
 
 
 def commit_root(rows: Sequence[Mapping[str, Any]], shards: Sequence[Mapping[str, Any]]) -> str:
@@ -55,20 +77,61 @@ def row_leaf(row: Mapping[str, Any]) -> bytes:
     return leaf_of({key: value for key, value in row.items() if _is_covered(key, value)})
 
 
-def root_of_leaves(leaves: Sequence[tuple[str, bytes]], shards: Sequence[Mapping[str, Any]]) -> str:
-    """Return the root of a commit from the ids and leaf hashes of its rows, in any order."""
-    by_id = sorted(leaves, key=lambda pair: pair[0])
+def root_of_leaves(
+    leaves: Sequence[tuple[str, bytes]],
+    shards: Sequence[Mapping[str, Any]],
+    *,
+    gone: Sequence[tuple[int, bytes]] = (),
+    erased: Mapping[str, Any] | None = None,
+) -> str:
+    """Return the root of a commit from the ids and leaf hashes of its rows, in any order.
+
+    `gone` gives the leaf hashes of rows that were taken down, each with its place among all rows in order of id;
+    `erased` is what the commit of a takedown says of itself.
+    """
+    ordered = with_gone([leaf for _, leaf in sorted(leaves, key=lambda pair: pair[0])], gone)
     by_name = sorted(shards, key=lambda shard: str(shard["name"]))
-    return root_of([leaf for _, leaf in by_id] + [leaf_of(shard) for shard in by_name])
+    said = [leaf_of(erased)] if erased is not None else []
+    return root_of(ordered + [leaf_of(shard) for shard in by_name] + said)
+
+
+def with_gone(leaves: Sequence[bytes], gone: Sequence[tuple[int, bytes]]) -> list[bytes]:
+    """Return leaves with those of rows that were taken down put back in their places."""
+    whole = list(leaves)
+    for place, leaf in sorted(gone):
+        whole.insert(place, leaf)
+    return whole
+
+
+def record_leaf(row: Mapping[str, Any]) -> bytes:
+    """Return the leaf hash of a row of a table beside `triplets`: of all that is not null, but for `follows`."""
+    return leaf_of({key: value for key, value in row.items() if value is not None and key != "follows"})
 
 
 def commit_words(
-    previous: str, rows: Sequence[Mapping[str, Any]], shards: Sequence[Mapping[str, Any]]
+    previous: str,
+    rows: Sequence[Mapping[str, Any]],
+    shards: Sequence[Mapping[str, Any]],
+    *,
+    erased: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
     """Return what a commit of these rows and shards says of itself when it follows the commit with this digest."""
-    root = commit_root(rows, shards)
-    said = json.dumps(list(shards), sort_keys=True)
-    return {ROOT: root, PREVIOUS: previous, DIGEST: link(previous, root), SHARDS: said}
+    root = root_of_leaves([(str(row["candidate_id"]), row_leaf(row)) for row in rows], shards, erased=erased)
+    words = {ROOT: root, PREVIOUS: previous, DIGEST: link(previous, root)}
+    words[SHARDS] = json.dumps(list(shards), sort_keys=True)
+    return words if erased is None else {**words, ERASED: json.dumps(erased, sort_keys=True)}
+
+
+def record_words(previous: str, leaves: Sequence[bytes]) -> dict[str, str]:
+    """Return what an addition to a table beside `triplets` says of itself: its root is over its leaves in order."""
+    root = root_of(sorted(leaves))
+    return {ROOT: root, PREVIOUS: previous, DIGEST: link(previous, root)}
+
+
+def following(rows: pa.Table, previous: str) -> pa.Table:
+    """Return rows as those of the commit that follows the one with this digest."""
+    column = rows.schema.get_field_index("follows")
+    return rows.set_column(column, "follows", pa.array([previous] * rows.num_rows, pa.string()))
 
 
 class Chain:
@@ -108,11 +171,9 @@ class Chain:
             return [link for link in self._links if link.version <= version]
 
     def _go_on(self, entry: Entry) -> None:
-        if DIGEST in entry.info:
-            root, previous, digest = (str(entry.info.get(key, "")) for key in (ROOT, PREVIOUS, DIGEST))
-            time = datetime.fromtimestamp(int(entry.info.get("timestamp", 0)) / 1000, UTC)
-            shards = json.loads(entry.info.get(SHARDS, "[]"))
-            self._links.append(Link(entry.version, time, root, previous, digest, shards))
+        found = link_of(entry)
+        if found is not None:
+            self._links.append(found)
         self._read = entry.version
 
     def _look_back(self, version: int) -> str:
@@ -131,6 +192,8 @@ def live_shards(links: Sequence[Link]) -> list[dict[str, Any]]:
             shards[shard["name"]] = shard
             for part in shard.get(PARTS, ()):
                 shards.pop(part["shard"], None)
+        for name in (one.erased or {}).get("shards", ()):
+            shards.pop(name, None)
     return [shards[name] for name in sorted(shards)]
 
 

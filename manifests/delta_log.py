@@ -21,12 +21,16 @@ import pyarrow as pa
 from deltalake import Schema
 
 from manifests.files import WritableFiles
+from manifests.identities import asset_id
 
 KEEP_HISTORY = {"delta.logRetentionDuration": "interval 36500 days"}
 """An audit walks the whole history, so Delta must never expire it on its own."""
 
 _WRITER_VERSION = 2
 """Newest version of the protocol whose tables are appended to here; later ones ask for more than an entry."""
+
+SHA256 = "triptych.sha256"
+"""Tag of a data file in the log."""
 
 _ENGINE = "triptych"
 _READERS = 16
@@ -42,6 +46,10 @@ class DataFile:
 
     path: str
     size: int
+    rows: int | None = None
+    """How many rows the log says it has."""
+    sha256: str | None = None
+    """Of its bytes, where it was written here and not by another program."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +76,8 @@ class Entry:
             return cls(
                 version,
                 found.get("commitInfo", {}),
-                [DataFile(unquote(add["path"]), add["size"]) for add in adds if add["dataChange"]],
-                [DataFile(unquote(add["path"]), add["size"]) for add in adds if not add["dataChange"]],
+                [_data_file(add) for add in adds if add["dataChange"]],
+                [_data_file(add) for add in adds if not add["dataChange"]],
                 [unquote(action["remove"]["path"]) for action in actions if "remove" in action],
                 found.get("metaData"),
                 found.get("protocol"),
@@ -122,6 +130,11 @@ class DeltaLog:
         return f"{self.folder}/_delta_log/{version:020}.json"
 
 
+def _data_file(add: Mapping[str, Any]) -> DataFile:
+    rows = json.loads(add.get("stats") or "{}").get("numRecords")
+    return DataFile(unquote(add["path"]), add["size"], rows, (add.get("tags") or {}).get(SHA256))
+
+
 def commit_info(operation: str, info: Mapping[str, str]) -> dict[str, Any]:
     """Return the action that says who commits what; its token tells any two commits apart."""
     return {
@@ -136,7 +149,7 @@ def commit_info(operation: str, info: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def add_file(name: str, size: int, rows: int, *, fresh: bool = True) -> dict[str, Any]:
+def add_file(name: str, data: bytes, rows: int, *, fresh: bool = True) -> dict[str, Any]:
     """Return the action that adds a data file, of rows that are new unless `fresh` says otherwise.
 
     Of statistics it has the number of rows alone: bounds of sixty columns would make up most of the log, and what is
@@ -146,24 +159,22 @@ def add_file(name: str, size: int, rows: int, *, fresh: bool = True) -> dict[str
         "add": {
             "path": name,
             "partitionValues": {},
-            "size": size,
+            "size": len(data),
             "modificationTime": round(time.time() * 1000),
             "dataChange": fresh,
             "stats": json.dumps({"numRecords": rows}),
+            "tags": {SHA256: asset_id(data)},
         }
     }
 
 
-def remove_file(file: DataFile) -> dict[str, Any]:
-    """Return the action that takes out a data file whose rows stand in another one from now on."""
+def remove_file(path: str, *, rows_stay: bool = False) -> dict[str, Any]:
+    """Return the action that takes out a data file; its rows go with it, unless they stand in another one now."""
     return {
         "remove": {
-            "path": quote(file.path),
+            "path": quote(path),
             "deletionTimestamp": round(time.time() * 1000),
-            "dataChange": False,
-            "extendedFileMetadata": True,
-            "partitionValues": {},
-            "size": file.size,
+            "dataChange": not rows_stay,
         }
     }
 

@@ -83,19 +83,30 @@ def write_moves(files: WritableFiles, links: Sequence[Link]) -> None:
 
     They are written in order, so that all before one that is there are there too.
     """
-    compactions = [shards for one in links if (shards := [shard for shard in one.shards if shard.get(PARTS)])]
-    first = len(compactions)
-    while first and not _is_there(files, _name(first - 1)):
+    wanted = move_files(links)
+    first = len(wanted)
+    while first and not _is_there(files, wanted[first - 1][0]):
         first -= 1
-    for number in range(first, len(compactions)):
-        data = json.dumps({"version": 1, "shards": compactions[number]}, sort_keys=True).encode()
-        files.put_if_absent(_name(number), data)
+    for name, said in wanted[first:]:
+        files.put_if_absent(name, json.dumps(said, sort_keys=True).encode())
+
+
+def move_files(links: Sequence[Link]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the names and contents of the files that say where shards lie now."""
+    moves = [shards for one in links if (shards := [shard for shard in one.shards if shard.get(PARTS)])]
+    return [(_name(number), {"version": 1, "shards": shards}) for number, shards in enumerate(moves)]
 
 
 def replaced_shards(links: Sequence[Link]) -> dict[str, int]:
-    """Return the shards that compactions have replaced, and the version of `triplets` that says so."""
+    """Return the shards that were replaced by others, and the version of `triplets` that says so."""
     parts = ((part["shard"], one.version) for one in links for shard in one.shards for part in shard.get(PARTS, ()))
     return dict(parts)
+
+
+def within(links: Sequence[Link], shard: str) -> dict[str, dict[str, Any]]:
+    """Return the shards that are made of parts of a shard, by name."""
+    described = (other for one in links for other in one.shards)
+    return {other["name"]: other for other in described if any(part["shard"] == shard for part in other.get(PARTS, ()))}
 
 
 def homes(links: Sequence[Link]) -> dict[str, str]:

@@ -78,6 +78,11 @@ class Asset(Record):
     perceptual_hash: str | None = Field(description="256-bit pHash, 64 hexadecimal digits.")
     refused: str | None = Field(description="Reason for which ingest refused the image.")
     detail: str | None = Field(description="What ingest saw, for the person who looks.")
+    follows: str | None = Field(
+        default=None,
+        description="Digest of the addition to the table before the one that added the row; null in rows of earlier "
+        "releases.",
+    )
 
 
 class Triplet(Record):
@@ -183,6 +188,11 @@ class Judgement(Record):
     canary: str | None = Field(description="Kind of canary; null for a candidate.")
     hit: bool | None = Field(description="Whether the verdict on a canary is right; null for a candidate.")
     judged: datetime
+    follows: str | None = Field(
+        default=None,
+        description="Digest of the addition to the table before the one that added the row; null in rows of earlier "
+        "releases.",
+    )
 
 
 TIMES: tuple[str, ...] = tuple(f"{stage}_seconds" for stage in ("caption", "stylize", "destylize", "score", "judge"))
@@ -212,3 +222,27 @@ class Job(Record):
     finished: datetime
     versions: str = Field(description="Versions of the libraries that matter, as JSON.")
     counts: str = Field(description="The funnel, and the job's experts by digest, as JSON.")
+    follows: str | None = Field(
+        default=None,
+        description="Digest of the addition to the table before the one that added the row; null in rows of earlier "
+        "releases.",
+    )
+
+
+class Erasure(Record):
+    """A tombstone: one row that a takedown removed. It holds no id, name or picture of what it stands for."""
+
+    takedown: str = Field(description="The takedown that removed the row.")
+    table: str = Field(description="The table that the row was in.")
+    commit: str | None = Field(description="The row's `follows`, which names its commit; null in earlier releases.")
+    place: int | None = Field(description="The row's place among those of its commit; null but for `triplets`.")
+    leaf: str = Field(description="The row's leaf in the Merkle tree of its commit, so that the root can be computed.")
+    salt: str = Field(description="Random; what the two marks were hashed with.")
+    asset_mark: str | None = Field(description="Salted hash of the asset id; null where there was none.")
+    look_mark: str | None = Field(description="Salted hash of the perceptual hash; null where there was none.")
+    erased: datetime = Field(description="When the takedown was begun.")
+    follows: str | None = Field(
+        default=None,
+        description="Digest of the addition to the table before the one that added the row; null in rows of earlier "
+        "releases.",
+    )

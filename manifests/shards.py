@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -106,10 +106,16 @@ def index_of(data: bytes, *, name: str, split: Split) -> dict[str, Any]:
     return index_of_stream(io.BytesIO(data), name=name, split=split)
 
 
-def index_of_stream(stream: BinaryIO, *, name: str, split: Split) -> dict[str, Any]:
+def index_of_stream(
+    stream: BinaryIO,
+    *,
+    name: str,
+    split: Split,
+    seen: Callable[[str, str, bytes], None] = lambda _key, _member, _content: None,
+) -> dict[str, Any]:
     """Return the index of a tar that is read once, from its beginning to its end, a member in memory at a time.
 
-    Raises tarfile.TarError on what is no tar.
+    `seen` is called with each: its sample's key, its name, its bytes. Raises tarfile.TarError on what is no tar.
     """
     source = _Hashed(stream)
     samples: dict[str, list[dict[str, Any]]] = {}
@@ -118,6 +124,7 @@ def index_of_stream(stream: BinaryIO, *, name: str, split: Split) -> dict[str, A
             key, _, part = member.name.partition(".")
             extracted = archive.extractfile(member)
             content = extracted.read() if extracted else b""
+            seen(key, part, content)
             samples.setdefault(key, []).append(
                 {"name": part, "offset": member.offset_data, "size": member.size, "sha256": asset_id(content)}
             )

@@ -1,10 +1,10 @@
-"""Detached signatures over a store: Ed25519 (RFC 8032), over the head of its chain of commits."""
+"""Detached signatures over a store: Ed25519 (RFC 8032), over the heads of its chains of commits."""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -16,7 +16,10 @@ from manifests.identities import asset_id
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-FORMAT = "triptych-signature-1"
+FORMAT = "triptych-signature-2"
+
+_FIRST = "triptych-signature-1"
+"""Format of earlier releases: it is over the chain of `triplets` alone."""
 
 
 class SignatureError(ValueError):
@@ -46,10 +49,15 @@ class Statement:
     signed: str
     key: str
     """Fingerprint of the public key: sha256 of its 32 bytes."""
+    tables: Mapping[str, str] | None = None
+    """Of the tables beside `triplets`, the digests of their chains; None in signatures of earlier releases."""
 
     def to_bytes(self) -> bytes:
         """Return the bytes that are signed: canonical JSON."""
         fields = {"format": FORMAT, **vars(self)}
+        if self.tables is None:
+            fields = {**fields, "format": _FIRST}
+            del fields["tables"]
         return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -78,21 +86,35 @@ def new_key(path: Path, passphrase: bytes | None = None) -> Path:
     return public
 
 
-def sign(key: Path, *, version: int, head: str, candidates: int, passphrase: bytes | None = None) -> dict[str, Any]:
+def sign(
+    key: Path,
+    *,
+    version: int,
+    head: str,
+    candidates: int,
+    tables: Mapping[str, str],
+    passphrase: bytes | None = None,
+) -> dict[str, Any]:
     """Return a signature as plain values, to be kept as JSON. Raises SignatureError on a key that cannot be used."""
     private = _private_key(key, passphrase)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    statement = Statement(version, head, candidates, now, fingerprint(private.public_key()))
+    statement = Statement(version, head, candidates, now, fingerprint(private.public_key()), dict(tables))
     signature = base64.b64encode(private.sign(statement.to_bytes())).decode()
     return {"format": FORMAT, **vars(statement), "signature": signature}
 
 
 def standing(
-    signature: Mapping[str, Any], key: Path, *, heads: Mapping[int, str], newest: int
+    signature: Mapping[str, Any],
+    key: Path,
+    *,
+    heads: Mapping[int, str],
+    newest: int,
+    beside: Mapping[str, Collection[str]],
 ) -> tuple[Standing, Statement]:
     """Return what a signature says of a store, with the statement that was signed.
 
-    `heads` gives the digest of the chain at each version that the store has. Raises SignatureError on what is no
+    `heads` gives the digest of the chain at each version that the store has, `beside` all digests of the chains of the
+    other tables. Raises SignatureError on what is no
     signature, or no key.
     """
     from cryptography.exceptions import InvalidSignature
@@ -107,6 +129,8 @@ def standing(
         return Standing.FORGED, statement
     if heads.get(statement.version) != statement.head:
         return Standing.REWRITTEN, statement
+    if any(head not in beside.get(table, ()) for table, head in (statement.tables or {}).items()):
+        return Standing.REWRITTEN, statement
     return (Standing.GROWN if newest > statement.version else Standing.SOUND), statement
 
 
@@ -117,11 +141,13 @@ def fingerprint(public: Ed25519PublicKey) -> str:
 
 def _read(signature: Mapping[str, Any]) -> tuple[Statement, bytes]:
     try:
-        if signature["format"] != FORMAT:
+        if signature["format"] not in (_FIRST, FORMAT):
             raise SignatureError(f"signature format {signature['format']!r} is not known, only {FORMAT} is")
-        values = {name: signature[name] for name in Statement.__dataclass_fields__}
+        values = {name: signature[name] for name in Statement.__dataclass_fields__ if name != "tables"}
+        if signature["format"] == FORMAT:
+            values["tables"] = {str(name): str(head) for name, head in signature["tables"].items()}
         return Statement(**values), base64.b64decode(signature["signature"], validate=True)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, SignatureError):
             raise
         raise SignatureError("this is no signature of Triptych; `triptych audit sign` writes one") from None

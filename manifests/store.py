@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.answers import Answers
-from manifests.chain import JOB, Chain, Link, commit_words, live_shards
+from manifests.chain import JOB, Chain, Link, commit_words, following, live_shards
 from manifests.files import Files, WritableFiles, open_writable
 from manifests.images import Split
 from manifests.moves import MovedFiles
 from manifests.shard_joining import join
 from manifests.shards import FOLDER, Shard
+from manifests.side_tables import SideTable
 from manifests.tables import Addition, Table
 
 STRIPS = "report/rejected/"
@@ -54,8 +55,9 @@ class Store:
         self.root = root
         self.files: WritableFiles = open_writable(root)
         self.reading: Files = MovedFiles(self.files)
-        self.assets, self.triplets, self.judgements, self.jobs = (
-            Table(self.files, name) for name in ("assets", "triplets", "judgements", "jobs")
+        self.triplets = Table(self.files, "triplets")
+        self.assets, self.judgements, self.jobs, self.erasures = (
+            SideTable(self.files, name) for name in ("assets", "judgements", "jobs", "erasures")
         )
         self._chain = Chain(self.triplets.log)
         self.triplets.watch(self._chain.take)
@@ -77,6 +79,12 @@ class Store:
         """Return the same store under a root that means the same in every working directory."""
         local = self.files.local_path("")
         return self if local is None else Store(local.absolute())
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """Return all tables by name."""
+        beside = (self.assets, self.judgements, self.jobs, self.erasures)
+        return {table.name: table for table in (self.triplets, *beside)}
 
     def strip(self, candidate: str) -> str:
         """Return under which name the thumbnails of a rejected candidate lie, if some were kept for the report."""
@@ -138,7 +146,7 @@ class Store:
                 return None
             previous = self._chain.head(self.triplets.version)
             words = commit_words(previous, fresh.to_pylist(), [shard.described() for shard in kept])
-            return Addition(_following(fresh, previous), words | ({JOB: job} if job else {}))
+            return Addition(following(fresh, previous), words | ({JOB: job} if job else {}))
 
         self.triplets.commit(prepare)
         return outcome
@@ -223,8 +231,3 @@ class Store:
             ],
         }
         self.files.put(name, json.dumps(index, indent=1).encode())
-
-
-def _following(rows: pa.Table, previous: str) -> pa.Table:
-    column = rows.schema.get_field_index("follows")
-    return rows.set_column(column, "follows", pa.array([previous] * rows.num_rows, pa.string()))

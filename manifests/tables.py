@@ -38,15 +38,22 @@ from manifests.delta_log import (
 from manifests.files import WritableFiles, delta_options
 from manifests.files.range_file import RangeFile
 from manifests.known_ids import KnownIds, first_of_each
-from manifests.records import Asset, Job, Judgement, Triplet
+from manifests.records import Asset, Erasure, Job, Judgement, Triplet
 
-TABLES: dict[str, type[BaseModel]] = {"assets": Asset, "triplets": Triplet, "judgements": Judgement, "jobs": Job}
+TABLES: dict[str, type[BaseModel]] = {
+    "assets": Asset,
+    "triplets": Triplet,
+    "judgements": Judgement,
+    "jobs": Job,
+    "erasures": Erasure,
+}
 
 KEYS: dict[str, tuple[str, ...]] = {
     "assets": ("ref_id",),
     "triplets": ("candidate_id",),
     "judgements": ("candidate_id", "judge_digest", "prompt_digest"),
     "jobs": ("job_id",),
+    "erasures": ("takedown", "table", "leaf"),
 }
 """Columns that tell the rows of a table apart."""
 
@@ -70,6 +77,8 @@ class Addition:
 
     rows: pa.Table
     info: Mapping[str, str] = field(default_factory=dict)
+    removed: Sequence[str] = ()
+    """Data files that go in the same version: `rows` are what is left of theirs."""
 
 
 class Table:
@@ -84,7 +93,7 @@ class Table:
         self.folder = f"tables/{name}"
         self.schema = arrow_schema(TABLES[name])
         self.log = DeltaLog(files, self.folder)
-        self._files = files
+        self.files = files
         self._key = KEYS[name]
         self._lock = threading.RLock()
         self._version: int | None = None
@@ -95,7 +104,7 @@ class Table:
     @property
     def place(self) -> str:
         """Return where the table lies, as deltalake wants it."""
-        return str(self._files.local_path(self.folder) or f"{self._files.root}/{self.folder}")
+        return str(self.files.local_path(self.folder) or f"{self.files.root}/{self.folder}")
 
     @property
     def exists(self) -> bool:
@@ -110,7 +119,7 @@ class Table:
 
     def delta(self, version: int | None = None) -> DeltaTable:
         """Return the table at a version, or at its newest, as deltalake has it. Raises TableError."""
-        options = delta_options(self._files.root)
+        options = delta_options(self.files.root)
         with in_a_line(self.place, options):
             return DeltaTable(self.place, version=version, storage_options=options)
 
@@ -197,13 +206,13 @@ class Table:
         if not self.exists:
             return pads.dataset(self.schema.empty_table())
         table = self.delta()
-        with in_a_line(self.place, delta_options(self._files.root)):
+        with in_a_line(self.place, delta_options(self.files.root)):
             return table.to_pyarrow_dataset(schema=self.schema)
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield some columns of the current rows, batch by batch. Raises TableError."""
         data = self.dataset()
-        with in_a_line(self.place, delta_options(self._files.root)):
+        with in_a_line(self.place, delta_options(self.files.root)):
             yield from data.to_batches(columns=list(columns))
 
     def read(self, columns: Sequence[str] | None = None, where: pads.Expression | None = None) -> pa.Table:
@@ -245,27 +254,33 @@ class Table:
         if not self.exists:
             return []
         table, hours = self.delta(), int(older.total_seconds() // 3600)
-        with in_a_line(self.place, delta_options(self._files.root)):
+        with in_a_line(self.place, delta_options(self.files.root)):
             gone: list[str] = table.vacuum(hours, dry_run=dry_run, enforce_retention_duration=False)
         return [f"{self.folder}/{name}" for name in gone]
 
+    def write_data(self, rows: pa.Table) -> tuple[str, dict[str, Any]]:
+        """Write a data file that no version names yet; return its name and the action that adds it."""
+        data = io.BytesIO()
+        pq.write_table(rows, data)
+        name = f"part-00000-{uuid.uuid4()}-c000.snappy.parquet"
+        self.files.put(f"{self.folder}/{name}", data.getvalue())
+        return name, add_file(name, data.getvalue(), rows.num_rows)
+
     def _claim(self, version: int, addition: Addition) -> Entry | None:
         rows = addition.rows.select(self.schema.names).cast(self.schema)
-        actions = [commit_info("WRITE", addition.info)]
+        actions = [commit_info("DELETE" if addition.removed else "WRITE", addition.info)]
         if version == 0:
             actions += new_table(self.schema)
         elif (wider := widened(self._metadata, self.schema)) is not None:
             actions.append(wider)
         name = None
         if rows.num_rows:
-            data = io.BytesIO()
-            pq.write_table(rows, data)
-            name = f"part-00000-{uuid.uuid4()}-c000.snappy.parquet"
-            self._files.put(f"{self.folder}/{name}", data.getvalue())
-            actions.append(add_file(name, len(data.getvalue()), rows.num_rows))
+            name, action = self.write_data(rows)
+            actions.append(action)
+        actions += [remove_file(path) for path in addition.removed]
         entry = self.log.claim(version, actions)
         if entry is None and name is not None:
-            self._files.delete(f"{self.folder}/{name}")
+            self.files.delete(f"{self.folder}/{name}")
         return entry
 
     def _replace(self, old: Sequence[DataFile], seen: int) -> bool:
@@ -277,9 +292,9 @@ class Table:
         except pa.ArrowInvalid as error:
             raise TableError(f"{self.place}: {error}") from None
         name = f"part-00000-{uuid.uuid4()}-c000.zstd.parquet"
-        self._files.put(f"{self.folder}/{name}", data)
+        self.files.put(f"{self.folder}/{name}", data)
         paths = {file.path for file in old}
-        actions = [add_file(name, len(data), rows, fresh=False), *map(remove_file, old)]
+        actions = [add_file(name, data, rows, fresh=False), *(remove_file(path, rows_stay=True) for path in paths)]
         with self._lock:
             for attempt in range(_ATTEMPTS):
                 newest = self.catch_up()
@@ -294,7 +309,7 @@ class Table:
                     self._sum_up(entry.version)
                     return True
                 _wait(attempt)
-        self._files.delete(f"{self.folder}/{name}")
+        self.files.delete(f"{self.folder}/{name}")
         return False
 
     def _take(self, entry: Entry) -> None:
@@ -314,7 +329,7 @@ class Table:
 
     def _describe(self, version: int) -> None:
         table = self.delta(version)
-        with in_a_line(self.place, delta_options(self._files.root)):
+        with in_a_line(self.place, delta_options(self.files.root)):
             facts, protocol = table.metadata(), table.protocol()
             check_protocol({"minWriterVersion": protocol.min_writer_version}, self.place)
             self._metadata = {
@@ -344,19 +359,23 @@ class Table:
         try:
             return self.keys(self._opened(file).read(columns=list(self._key)))
         except pa.ArrowInvalid as error:
-            raise TableError(f"{self._files.root}/{self.folder}/{file.path}: {error}") from None
+            raise TableError(f"{self.files.root}/{self.folder}/{file.path}: {error}") from None
 
     def _opened(self, file: DataFile) -> pq.ParquetFile:
         name = f"{self.folder}/{file.path}"
-        local = self._files.local_path(name)
-        return pq.ParquetFile(local or io.BufferedReader(RangeFile(self._files, name, file.size), 1 << 16))
+        local = self.files.local_path(name)
+        return pq.ParquetFile(local or io.BufferedReader(RangeFile(self.files, name, file.size), 1 << 16))
+
+    def write_checkpoint(self, version: int) -> None:
+        """Write a checkpoint, which sums the log up as of a version. Raises TableError."""
+        table = self.delta(version)
+        with in_a_line(self.place, delta_options(self.files.root)):
+            table.create_checkpoint()
 
     def _sum_up(self, version: int) -> None:
         if version and version % _CHECKPOINT == 0:
             with suppress(TableError):  # the log says the same, only slower: the next hundred will have one
-                table = self.delta(version)
-                with in_a_line(self.place, delta_options(self._files.root)):
-                    table.create_checkpoint()
+                self.write_checkpoint(version)
 
 
 def _wait(attempt: int) -> None:

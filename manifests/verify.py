@@ -1,174 +1,187 @@
-"""Verification of a store: every byte of every shard against the manifest, and the chain of commits against itself."""
+"""Verification of a store: every byte of every shard and table against the manifest, and every chain against itself."""
 
 from __future__ import annotations
 
-import io
-import tarfile
+import random
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from manifests.chain import GENESIS, Link, live_shards, root_of_leaves, row_leaf
-from manifests.files.range_file import RangeFile
-from manifests.merkle import link
-from manifests.moves import homes, replaced_shards
-from manifests.records import ROLES
-from manifests.shard_joining import DamagedShardError, read_index
-from manifests.shards import FOLDER, index_of_stream
+from manifests.chain import Link, live_shards
+from manifests.identities import digest_of
+from manifests.moves import homes, replaced_shards, within
+from manifests.shards import FOLDER
 from manifests.store import Store
+from manifests.takedown.journal import JOURNAL
+from manifests.verification.findings import Finding, Kind
+from manifests.verification.listings import check_listings, check_moves
+from manifests.verification.logs import Replayed, replay
+from manifests.verification.resuming import Progress
+from manifests.verification.rows import Stated, TableRows, check_roots, read_rows, uncovered
+from manifests.verification.shard_check import ShardChecked, check_replaced, check_shard
+from manifests.verification.signed import check_signature
 
-_AT_ONCE = 8
-_BUFFER = 4 * 2**20
-
-Images = dict[str, tuple[str | None, ...]]
-"""Of each candidate of a shard, the asset ids of its images, in the order of ROLES."""
+WORKERS = 8
+"""Shards, and data files of tables, that are read at once."""
 
 
 @dataclass
 class Verdict:
-    """What was checked, and every fault that was found, in words."""
+    """What was checked, and every fault that was found."""
 
     shards: int = 0
+    checked: int = 0
+    """Shards that were read; fewer than `shards` where a sample was asked for."""
     samples: int = 0
     candidates: int = 0
-    faults: list[str] = field(default_factory=list)
+    heads: dict[str, str] = field(default_factory=dict)
+    """Digest of the chain of each table: what a signature is over."""
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What is no fault, and yet not covered."""
+
+    @property
+    def faults(self) -> list[str]:
+        """Return the findings in words."""
+        return [finding.text for finding in self.findings]
 
     @property
     def sound(self) -> bool:
         """Tell whether no fault was found."""
-        return not self.faults
+        return not self.findings
 
 
-def verify(store: Store, *, progress: Callable[[int, int], None] = lambda _done, _all: None) -> Verdict:
-    """Check a store from end to end; some shards are read at once, each as a stream.
+def verify(
+    store: Store,
+    *,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+    workers: int = WORKERS,
+    sample: float = 1.0,
+    seed: int = 0,
+    state: Path | None = None,
+    signature: tuple[Mapping[str, Any], Path] | None = None,
+) -> Verdict:
+    """Check a store from end to end.
 
-    Every committed shard is there with its sha256, size, index and samples; every image of every sample has the
-    sha256 that the manifest gives; every accepted candidate lies in exactly one shard; no candidate and no image of
-    `assets` stands twice; the digests of the commits form one unbroken chain. Shards that a compaction has replaced
-    are checked as long as they are there.
+    Of each table: the log has no gap, every data file has the bytes that were written, every commit has the rows that
+    were committed, and the commits form one unbroken chain; checkpoints say what the log says. Of each shard: sha256,
+    size, index and samples; every image has the sha256 that the manifest gives, every record says what its row says,
+    and every accepted candidate lies in one shard. What was taken down is gone.
+
+    `sample` reads only so large a share of the shards, drawn with `seed`; tables are always read whole. `state` names
+    a file that keeps what was done, so that a verification that was interrupted goes on; it is deleted at the end.
+    `signature` is one with the public key that it is to be of: the history must be the one that was signed.
+    Raises SignatureError on what is no signature, or no key.
     """
     verdict = Verdict()
-    links = store.links()
-    leaves, stated = _read_rows(store, verdict)
-    _check_chain(links, leaves, verdict)
-    _check_assets(store, verdict)
-    into = homes(links)
-    by_home: dict[str, Images] = defaultdict(dict)
-    for name, images in stated.items():
-        by_home[into.get(name, name)].update(images)
-    live = live_shards(links)
-    for name in by_home.keys() - {shard["name"] for shard in live}:
-        verdict.faults.append(f"{len(by_home[name])} accepted candidates lie in {name}, which no commit names")
-    checks: list[tuple[Mapping[str, Any], Images | None]]
-    checks = [(shard, by_home.get(shard["name"], {})) for shard in live]
-    checks += [(shard, None) for shard in _left_of_compactions(store, links)]
-    lock, done = threading.Lock(), 0
-
-    def check(shard: Mapping[str, Any], images: Images | None) -> tuple[int, list[str]]:
-        nonlocal done
-        result = _check_shard(store, shard, images)
-        with lock:
-            done += 1
-            progress(done, len(checks))
-        return result
-
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        results = list(pool.map(check, *zip(*checks, strict=True))) if checks else []
-    verdict.shards = len(live)
-    verdict.samples = sum(samples for samples, _ in results[: len(live)])
-    verdict.faults += [fault for _, faults in results for fault in faults]
+    states = {name: replay(table) for name, table in store.tables.items()}
+    rows = {name: read_rows(store, name, states[name], workers=workers) for name in states}
+    for name in states:
+        verdict.findings += states[name].findings + rows[name].findings
+        verdict.findings += check_roots(name, states[name], rows[name], rows["erasures"])
+        if states[name].links:
+            verdict.heads[name] = states[name].links[-1].digest
+        if name != "triplets" and (before := uncovered(states[name])):
+            verdict.notes.append(f"{before} rows of `{name}` were written by an earlier release: no chain covers them")
+    verdict.candidates = rows["triplets"].count
+    links = states["triplets"].links
+    if signature is not None:
+        verdict.findings += check_signature(*signature, states)
+    verdict.findings += _tombstones(links, states["erasures"])
+    if _is_there(store, JOURNAL):
+        text = "a takedown was interrupted; `triptych audit takedown --store ...` finishes it"
+        verdict.findings.append(Finding(Kind.TAKEDOWN_UNFINISHED, JOURNAL, text))
+    verdict.findings += check_moves(store, links)
+    _check_shards(store, links, rows["triplets"], verdict, Progress(state), progress, workers, (sample, seed))
     return verdict
 
 
-def _read_rows(store: Store, verdict: Verdict) -> tuple[dict[str, list[tuple[str, bytes]]], dict[str, Images]]:
-    """Return leaf hashes of all rows by the commit that they follow, and the images of accepted ones by shard.
-
-    Rows pass by as a stream; what is kept of one are its hashes.
-    """
-    leaves: dict[str, list[tuple[str, bytes]]] = defaultdict(list)
-    stated: dict[str, Images] = defaultdict(dict)
-    seen: set[str] = set()
-    twice = 0
-    for batch in store.triplets.batches(store.triplets.schema.names):
-        for row in pa.Table.from_batches([batch]).cast(store.triplets.schema).to_pylist():
-            key = row["candidate_id"]
-            twice += key in seen
-            seen.add(key)
-            leaves[row["follows"]].append((key, row_leaf(row)))
-            if row["accepted"]:
-                stated[row["shard"] or "no shard"][key] = tuple(row[f"{role}_id"] for role in ROLES)
-    verdict.candidates = len(seen) + twice
-    if twice:
-        verdict.faults.append(f"{twice} candidates stand more than once in the manifest")
-    return leaves, stated
+def _tombstones(links: list[Link], erasures: Replayed) -> list[Finding]:
+    """Return the takedowns whose tombstones are not those that their commit names."""
+    heads = {one.digest for one in erasures.links}
+    return [
+        Finding(
+            Kind.TOMBSTONE_MISSING,
+            f"triplets, commit {one.version}",
+            f"the tombstones of the takedown in commit {one.version} are gone: `erasures` is not what it was",
+        )
+        for one in links
+        if one.erased is not None and one.erased["erasures"] not in heads
+    ]
 
 
-def _check_chain(links: list[Link], leaves: dict[str, list[tuple[str, bytes]]], verdict: Verdict) -> None:
-    previous = GENESIS
-    for one in links:
-        name = f"commit {one.version}"
-        if one.previous != previous:
-            verdict.faults.append(f"{name} does not follow the commit before it")
-        if one.digest != link(one.previous, one.root):
-            verdict.faults.append(f"{name} does not match its own digest")
-        if root_of_leaves(leaves.pop(one.previous, []), one.shards) != one.root:
-            verdict.faults.append(f"the rows of {name} are not those that were committed")
-        previous = one.digest
-    if leaves:
-        verdict.faults.append(f"{sum(map(len, leaves.values()))} rows belong to no commit of the chain")
-
-
-def _check_assets(store: Store, verdict: Verdict) -> None:
-    seen: set[str] = set()
-    twice = 0
-    for batch in store.assets.batches(["ref_id"]):
-        for ref in batch["ref_id"].to_pylist():
-            twice += ref in seen
-            seen.add(ref)
-    if twice:
-        verdict.faults.append(f"{twice} images stand more than once in `assets`")
-
-
-def _left_of_compactions(store: Store, links: list[Link]) -> list[dict[str, Any]]:
-    """Return the shards that compactions have replaced and that were not vacuumed yet."""
-    replaced = replaced_shards(links)
-    there = {found.name for found in store.files.list(f"{FOLDER}/")} if replaced else set()
+def _check_shards(
+    store: Store,
+    links: list[Link],
+    rows: TableRows,
+    verdict: Verdict,
+    done: Progress,
+    progress: Callable[[int, int], None],
+    workers: int,
+    drawn: tuple[float, int],
+) -> None:
+    into, live = homes(links), live_shards(links)
+    by_home: dict[str, dict[str, Stated]] = defaultdict(dict)
+    for name, stated in rows.accepted.items():
+        by_home[into.get(name, name)].update(stated)
+    for name in sorted(by_home.keys() - {shard["name"] for shard in live}):
+        text = f"{len(by_home[name])} accepted candidates lie in {name}, which no commit names"
+        verdict.findings.append(Finding(Kind.SAMPLE_MISSING, "triplets", text))
+    verdict.findings += check_listings(store, links)
+    chosen = _drawn(live, *drawn)
     described = {shard["name"]: shard for one in links for shard in one.shards}
-    return [described[name] for name in sorted(replaced) if f"{FOLDER}/{name}" in there]
+    replaced = [described[name] for name in sorted(replaced_shards(links)) if name in described]
+    checks: list[tuple[Mapping[str, Any], Mapping[str, Stated] | None]]
+    checks = [(shard, by_home.get(shard["name"], {})) for shard in chosen]
+    checks += [(shard, None) for shard in _drawn(replaced, *drawn) if _is_there(store, f"{FOLDER}/{shard['name']}")]
+    lock, count = threading.Lock(), 0
+
+    def check(shard: Mapping[str, Any], stated: Mapping[str, Stated] | None) -> ShardChecked:
+        nonlocal count
+        mark = _mark(store, shard, stated)
+        result = done.get(mark)
+        if result is None:
+            result = check_shard(store.files, shard, stated)
+            done.keep(mark, result)
+        with lock:
+            count += 1
+            progress(count, len(checks))
+        return result
+
+    with ThreadPoolExecutor(workers) as pool:
+        results = list(pool.map(check, *zip(*checks, strict=True))) if checks else []
+    done.end()
+    verdict.shards, verdict.checked = len(live), len(chosen)
+    verdict.samples = sum(result.samples for result in results[: len(chosen)])
+    verdict.findings += [finding for result in results for finding in result.findings]
+    named = rows.accepted.keys()
+    for shard in replaced:
+        if shard["name"] in named:
+            verdict.findings += check_replaced(store.files, shard, within(links, shard["name"]))
 
 
-def _check_shard(store: Store, shard: Mapping[str, Any], images: Images | None) -> tuple[int, list[str]]:
-    name = shard["name"]
+def _mark(store: Store, shard: Mapping[str, Any], stated: Mapping[str, Stated] | None) -> str:
+    """Return what stands for a shard as it lies there, and all that it is held against."""
+    known = [(key, one.images, one.mark) for key, one in sorted((stated or {}).items())]
+    name = f"{FOLDER}/{shard['name']}"
+    etags = [store.files.stat(one).etag for one in (name, f"{name}.index.json") if _is_there(store, one)]
+    return digest_of([dict(shard), known, etags])
+
+
+def _drawn(shards: list[dict[str, Any]], share: float, seed: int) -> list[dict[str, Any]]:
+    if share >= 1 or not shards:
+        return shards
+    places = random.Random(seed).sample(range(len(shards)), max(1, round(share * len(shards))))
+    return [shards[place] for place in sorted(places)]
+
+
+def _is_there(store: Store, name: str) -> bool:
     try:
-        size = store.files.stat(f"{FOLDER}/{name}").size
+        store.files.stat(name)
     except FileNotFoundError:
-        return 0, [f"shard {name} is missing"]
-    stream = io.BufferedReader(RangeFile(store.files, f"{FOLDER}/{name}", size), _BUFFER)
-    try:
-        index = index_of_stream(stream, name=name, split=shard["split"])
-    except (tarfile.TarError, OSError, EOFError) as error:
-        return 0, [f"shard {name} has other bytes than were committed: {error}"]
-    if (index["sha256"], size) != (shard["sha256"], shard["bytes"]):
-        return 0, [f"shard {name} has other bytes than were committed"]
-    faults = []
-    try:
-        if read_index(store.files, name) != index:
-            faults.append(f"the index of shard {name} does not describe it")
-    except (DamagedShardError, FileNotFoundError):
-        faults.append(f"the index of shard {name} does not describe it")
-    samples = {sample["key"]: sample["members"] for sample in index["samples"]}
-    if images is None:
-        return len(samples), faults
-    for key in images.keys() ^ samples.keys():
-        faults.append(f"candidate {key} is in only one of shard {name} and the manifest")
-    for key, members in samples.items():
-        found = {member["name"].split(".")[0]: member["sha256"] for member in members}
-        for role, wanted in zip(ROLES, images.get(key, ()), strict=False):
-            if found.get(role) != wanted:
-                faults.append(f"the {role} image of {key} in shard {name} has another sha256 than the manifest")
-    return len(samples), faults
+        return False
+    return True

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from curation.cli import verifying
 from curation.cli.durations import duration
 from curation.cli.failure import fail
 from curation.cli.stores import existing_store
@@ -27,31 +28,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 _FAILED = 1
 
 
-@app.command()
-def verify(store: StorePath, as_json: AsJson = False) -> None:
-    """Check every byte of every shard against the manifest, and the chain of commits; exit code 1 if unsound.
-
-    Example: `triptych store verify --store runs/demo`
-    """
-    from rich.progress import Progress
-
-    from manifests.verify import verify as check
-
-    existing = existing_store(store)
-    with _told(), Progress(console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("shards", total=None)
-        verdict = check(existing, progress=lambda done, total: bars.update(task, completed=done, total=total))
-    if as_json:
-        typer.echo(json.dumps(vars(verdict) | {"sound": verdict.sound}, indent=1))
-    else:
-        for fault in verdict.faults:
-            typer.echo(fault)
-        typer.echo(
-            f"{verdict.shards:,} shards, {verdict.samples:,} samples, {verdict.candidates:,} candidates: "
-            + ("sound" if verdict.sound else f"{len(verdict.faults):,} faults")
-        )
-    if not verdict.sound:
-        raise typer.Exit(_FAILED)
+app.command()(verifying.verify)
 
 
 @app.command()

@@ -20,6 +20,7 @@ from manifests.arrow_schema import arrow_schema, to_table
 from manifests.images import GENERATED, ImageRef, Split
 from manifests.licences import split_licences
 from manifests.records import JUDGED, ROLES, SCORES, Asset, Judgement, Role, Triplet
+from manifests.sample_record import RECORDED
 from manifests.shards import Sample, Shard, write_shard
 from manifests.store import Store
 
@@ -28,26 +29,6 @@ PACKED: pa.Schema = pa.schema(
     + [("shards", pa.string()), ("counts", pa.string())]
 )
 """Schema of what packing returns: one row for each batch, ready for one commit."""
-
-_LINEAGE = (
-    "candidate_id",
-    "layout",
-    "index",
-    "split",
-    "subject",
-    "style",
-    "style_subject",
-    "target_id",
-    "content_id",
-    "style_id",
-    "generation_digest",
-    "scoring_digest",
-    "policy_digest",
-    "stylize_expert",
-    "destylize_expert",
-    "stylize_seed",
-    "destylize_seed",
-)
 
 
 class Packer:
@@ -90,7 +71,7 @@ class Packer:
         )
 
     def _sample(self, row: Row) -> Sample:
-        record: dict[str, Any] = {key: row[key] for key in _LINEAGE}
+        record: dict[str, Any] = {key: row[key] for key in RECORDED}
         record["scores"] = {column: row[column] for column in SCORES if row[column] is not None}
         if row["judge_digest"]:
             record["judge"] = {column: row[column] for column in ("judge_digest", *JUDGED, "judge_layout")}

@@ -47,7 +47,7 @@ def compact(
     write_moves(store.files, store.links())
     if groups:
         store.write_index()
-    done.data_files = sum(table.compact() for table in (store.assets, store.triplets, store.judgements, store.jobs))
+    done.data_files = sum(table.compact() for table in store.tables.values())
     return done
 
 

@@ -40,7 +40,7 @@ def collect(store: Store, *, grace: timedelta = GRACE, dry_run: bool = False) ->
             if not dry_run:
                 store.files.abandon(unfinished)
     yield from _unnamed(store, f"{FOLDER}/", lambda: _shard_names(store), before, dry_run, "a shard of no commit")
-    for table in (store.assets, store.triplets, store.judgements, store.jobs):
+    for table in store.tables.values():
         named = lambda table=table: _data_files(table)  # noqa: E731 - the loop's own table
         yield from _unnamed(store, f"{table.folder}/", named, before, dry_run, "a data file of no version")
 

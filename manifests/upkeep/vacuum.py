@@ -39,6 +39,6 @@ def vacuum(store: Store, *, older: timedelta = KEPT, dry_run: bool = False) -> I
         yield Garbage(place, there[place], f"joined into {home['name']}")
         if not dry_run:
             store.files.delete(place)
-    for table in (store.assets, store.triplets, store.judgements, store.jobs):
+    for table in store.tables.values():
         for name in table.vacuum(older, dry_run=dry_run):
             yield Garbage(name, 0, "of older versions only")

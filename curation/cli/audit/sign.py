@@ -12,6 +12,7 @@ import typer
 from curation.cli.audit._options import FOUND, AsJson, AtVersion, StorePath, ledger_of
 from curation.cli.audit._output import echo_json
 from curation.cli.failure import fail
+from curation.cli.stores import existing_store
 
 if TYPE_CHECKING:
     from manifests.audit.ledger import Ledger
@@ -48,7 +49,8 @@ def sign(
 ) -> None:
     """Sign a store's history up to a version. What is signed is the head of the chain, which covers all before it.
 
-    Check the store with `triptych store verify` first: a signature says who vouches for it, not that it is whole.
+    The heads of the other tables' chains are signed with it, as they are now. Check the store with `triptych audit
+    verify` first: a signature says who vouches for it, not that it is whole.
 
     Example: `triptych audit sign --store runs/demo --key auditor.pem --out demo.sig`
     """
@@ -56,7 +58,7 @@ def sign(
     from manifests.signing import sign as signed
 
     with ledger_of(store, version) as ledger:
-        heads = _heads(ledger)
+        heads, beside = _heads(ledger), _beside(store)
         candidates = ledger.triplets.rows
         try:
             signature = signed(
@@ -64,6 +66,7 @@ def sign(
                 version=ledger.version,
                 head=heads[ledger.version],
                 candidates=candidates,
+                tables={name: digests[-1] for name, digests in beside.items() if digests},
                 passphrase=_passphrase(passphrase_env),
             )
             out.write_text(json.dumps(signature, indent=1) + "\n")
@@ -89,7 +92,9 @@ def verify_signature(
     with ledger_of(store) as ledger:
         heads = _heads(ledger)
         try:
-            found, statement = standing(_read(signature), key, heads=heads, newest=ledger.version)
+            found, statement = standing(
+                _read(signature), key, heads=heads, newest=ledger.version, beside=_beside(store)
+            )
         except SignatureError as error:
             raise fail(str(error)) from None
     sound = found in (Standing.SOUND, Standing.GROWN)
@@ -118,6 +123,14 @@ def _heads(ledger: Ledger) -> dict[int, str]:
         digest = commit.digest or digest
         heads[commit.version] = digest
     return heads
+
+
+def _beside(store: str) -> dict[str, list[str]]:
+    """Return the digests of the chains of the tables beside `triplets`, oldest first."""
+    from manifests.side_tables import SideTable
+
+    tables = existing_store(store).tables.values()
+    return {table.name: table.digests() for table in tables if isinstance(table, SideTable)}
 
 
 def _read(path: Path) -> dict[str, Any]:
