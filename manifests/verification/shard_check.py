@@ -127,7 +127,7 @@ def check_replaced(
                 (m["name"], m["offset"] - start + at, m["size"], m["sha256"])
                 for m in sample["members"]
                 for start, end, at in shift
-                if start <= m["offset"] < end
+                if start < m["offset"] <= end  # an empty member at the end of a part begins where that ends
             ]
             if there and there != moved.get(sample["key"]):
                 return [Finding(Kind.INDEX_WRONG, place, f"the index of shard {name} does not say where samples lie")]
