@@ -111,8 +111,8 @@ def main() -> None:
     rules = [rule.model_dump() for rule in loaded.policy.rules]
     rows = triplets(Path(images))
     data = ray.data.from_items(rows, override_num_blocks=max(1, len(rows) // 256))
-    data = data.map_batches(Load, fn_constructor_args=(loaded.image.size,), batch_size=32, concurrency=1, num_cpus=0.5)
-    data = data.map_batches(Score, fn_constructor_args=(spec,), batch_size=32, concurrency=1, num_cpus=1)
+    data = data.map_batches(Load, fn_constructor_args=(loaded.image.size,), batch_size=32, concurrency=1, num_cpus=0.25)
+    data = data.map_batches(Score, fn_constructor_args=(spec,), batch_size=32, concurrency=2, num_cpus=0.5)
     seen: set[str] = set()
 
     def kept(row: dict[str, Any]) -> bool:
@@ -125,7 +125,9 @@ def main() -> None:
             for rule in rules
         )
 
-    data.filter(kept).map(sample).write_webdataset(out)
+    data.filter(kept, num_cpus=0.25).map(sample, num_cpus=0.25).write_webdataset(
+        out, ray_remote_args={"num_cpus": 0.25}
+    )
     print(json.dumps({"candidates": len(rows)}))
 
 

@@ -18,6 +18,7 @@ import yaml
 from manifests.audit.attribution import attribution
 from manifests.audit.ledger import AuditError, Ledger
 from manifests.export.card import card
+from manifests.export.credentials import Credentials
 from manifests.export.croissant import About, croissant
 from manifests.export.images import read_images
 from manifests.export.marks import marked, source_type
@@ -56,6 +57,14 @@ class Exported:
     """Triplets that the licence policy puts into the other part."""
 
 
+@dataclass(frozen=True)
+class Marking:
+    """How images that were drawn or painted say so: by IPTC's mark, by signed content credentials, both or neither."""
+
+    mark: bool
+    credentials: Credentials | None
+
+
 def export(
     ledger: Ledger,
     out: Path,
@@ -64,6 +73,7 @@ def export(
     where: str | None = None,
     name: str | None = None,
     mark: bool = False,
+    credentials: Credentials | None = None,
     licences: LicencePolicy | None = None,
     licence_part: Part = "main",
     without: Sequence[str] = (),
@@ -72,7 +82,8 @@ def export(
     """Write accepted triplets of a store's version into a folder, with card, attributions and Croissant metadata.
 
     The folder is `<out>.part` until it is whole; the same call goes on with one that was cut off. `mark` puts IPTC's
-    digital source type into images that were drawn or painted, which changes their bytes and none of their pixels.
+    digital source type into images that were drawn or painted, which changes their bytes and none of their pixels;
+    `credentials` sign the same with a C2PA manifest.
     A licence policy keeps out what it refuses, and what belongs into the other part; both are counted. So are the
     candidates named in `without`, which have images of an evaluation set.
     Raises AuditError where `out` exists, or a part of another export lies in its place.
@@ -94,10 +105,13 @@ def export(
         "where": where,
         "form": form,
         "mark": mark,
+        **({"c2pa": True} if credentials else {}),
         **({"without": sorted(without)} if without else {}),
     }
     part = _started(out, plan)
-    files, splits = _write_data(ledger, selection, part, form=form, mark=mark, progress=progress)
+    files, splits = _write_data(
+        ledger, selection, part, form=form, marking=Marking(mark, credentials), progress=progress
+    )
     columns = selection.without_images().schema
     about = _about(selection, ledger, name, head)
     glob, encoding = _ENCODINGS[form]
@@ -131,7 +145,7 @@ def _started(out: Path, plan: Mapping[str, Any]) -> Path:
 
 
 def _write_data(
-    ledger: Ledger, selection: Selection, part: Path, *, form: Form, mark: bool, progress: Progress
+    ledger: Ledger, selection: Selection, part: Path, *, form: Form, marking: Marking, progress: Progress
 ) -> tuple[list[tuple[Path, int]], dict[str, str]]:
     """Write the data files; return each with its rows, and the glob of each split."""
     files: list[tuple[Path, int]] = []
@@ -154,7 +168,7 @@ def _write_data(
         for number, rows in enumerate(selection.rows(split, ROWS_A_FILE)):
             path = part / "data" / f"{split}-{number:05}.parquet"
             if not path.exists():  # a file of this name is whole, and its plan is ours
-                images = [_images(ledger, row, mark=mark) for row in rows]
+                images = [_images(ledger, row, marking) for row in rows]
                 kept = [{key: row[key] for key in columns.schema.names} for row in rows]
                 write_parquet(path, schema, kept, images)
             files.append((path, len(rows)))
@@ -163,14 +177,17 @@ def _write_data(
     return files, globs
 
 
-def _images(ledger: Ledger, row: Mapping[str, Any], *, mark: bool) -> dict[str, tuple[str, bytes]]:
+def _images(ledger: Ledger, row: Mapping[str, Any], marking: Marking) -> dict[str, tuple[str, bytes]]:
     images = read_images(ledger, row)
-    if not mark:
-        return images
     found = {}
     for role, (extension, data) in images.items():
         kind = source_type(row[f"{role}_source"] or "", row[f"{role}_treatment"])
-        found[role] = extension, data if kind is None else marked(data, kind)
+        if kind is not None and marking.mark:
+            data = marked(data, kind)
+        if kind is not None and marking.credentials is not None:
+            lineage = {"candidate_id": row["candidate_id"], "role": role, "asset_id": row[f"{role}_id"]}
+            data = marking.credentials.signed(data, extension, kind, lineage)
+        found[role] = extension, data
     return found
 
 

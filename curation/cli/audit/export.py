@@ -32,6 +32,13 @@ def export(
     mark: Annotated[
         bool, typer.Option("--mark", help="Mark images that were drawn or painted (IPTC, as XMP).")
     ] = False,
+    c2pa_cert: Annotated[
+        Path | None,
+        typer.Option("--c2pa-cert", metavar="FILE", help="Sign such images with C2PA: certificate chain (PEM)."),
+    ] = None,
+    c2pa_key: Annotated[
+        Path | None, typer.Option("--c2pa-key", metavar="FILE", help="The chain's private key (PEM, ECDSA P-256).")
+    ] = None,
     licences: Annotated[
         Path | None, typer.Option("--licences", metavar="FILE", help="Licence policy; what it refuses is kept out.")
     ] = None,
@@ -61,13 +68,17 @@ def export(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    if (c2pa_cert is None) != (c2pa_key is None):
+        raise fail("--c2pa-cert and --c2pa-key go together: a certificate chain, and its private key")
     policy = policy_in(licences)
     with ledger_of(store, version) as ledger:
         without = _contaminated(ledger, against, drop=drop) if against else []
     columns = (TextColumn("exporting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with ledger_of(store, version) as ledger, Progress(*columns, console=Console(stderr=True)) as bars:
+        from manifests.export.credentials import Credentials
         from manifests.export.folder import export as write
 
+        signing = Credentials(c2pa_cert, c2pa_key, title=name or "triptych") if c2pa_cert and c2pa_key else None
         bar = bars.add_task("triplets", total=None, visible=False)
         done = write(
             ledger,
@@ -76,6 +87,7 @@ def export(
             where=where,
             name=name,
             mark=mark,
+            credentials=signing,
             licences=policy,
             licence_part=part,
             without=without,
