@@ -65,7 +65,9 @@ def test_a_signature_of_an_earlier_release_is_still_read(key: Path) -> None:
 def test_no_word_of_the_statement_can_be_changed(key: Path, field: str, value: int) -> None:
     signature = signed(key)
     changed = {**signature, field: value if isinstance(signature[field], int) else str(value)}
-    assert standing(changed, public(key), heads={**HEADS, value: HEADS[2]}, newest=2, beside=BESIDE)[0] is Standing.FORGED
+    assert (
+        standing(changed, public(key), heads={**HEADS, value: HEADS[2]}, newest=2, beside=BESIDE)[0] is Standing.FORGED
+    )
 
 
 def test_a_private_key_is_its_owners_alone_and_never_written_over(key: Path) -> None:
@@ -92,7 +94,10 @@ def test_what_is_no_signature_is_refused(key: Path, broken: dict[str, Any]) -> N
 
 def test_what_is_no_key_is_refused(tmp_path: Path) -> None:
     (tmp_path / "no.pem").write_text("hello")
-    for use in (lambda path: signed(path), lambda path: standing(signed(path), path, heads=HEADS, newest=2, beside=BESIDE)):
+    for use in (
+        lambda path: signed(path),
+        lambda path: standing(signed(path), path, heads=HEADS, newest=2, beside=BESIDE),
+    ):
         with pytest.raises(SignatureError):
             use(tmp_path / "no.pem")
         with pytest.raises(SignatureError, match="cannot be read"):

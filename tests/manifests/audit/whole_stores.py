@@ -1,4 +1,4 @@
-"""Small stores with everything in them: pictures, records, judgements, jobs, thumbnails, a report, caches, several commits."""
+"""Small stores with everything in them: pictures, records, judgements, jobs, thumbnails, a report, caches."""
 
 from __future__ import annotations
 
