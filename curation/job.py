@@ -28,6 +28,7 @@ from curation.experts import describe_experts, require_endpoints
 from curation.graph.flow import FLOW
 from curation.graph.resources import held
 from curation.heartbeat import Heartbeat
+from curation.ingest.taken_down import refuse_taken_down
 from curation.logs import name_job
 from curation.metrics import count_commit
 from curation.patience import patiently
@@ -40,6 +41,7 @@ from manifests.identities import digest_of
 from manifests.images import ImageRef
 from manifests.records import Job, Judgement
 from manifests.store import Store
+from manifests.takedown.marks import TakenDown
 from workers.scorers.references import References
 
 _LIBRARIES = ("triptych", "ray", "torch", "pyarrow", "deltalake", "webdataset", "pillow", "opencv-python-headless")
@@ -232,7 +234,9 @@ def _ingest(
     fresh = {ref_id: ref for ref_id, ref in zip(ids, refs, strict=True) if ref_id not in known}
     if fresh:
         ray_needed()
-    for batch in ingest(spec, list(fresh.values())):
+    taken = TakenDown(store)
+    for read in ingest(spec, list(fresh.values())):
+        batch = refuse_taken_down(read, taken)
         _kept(spec, partial(store.add_assets, batch))
         for row in batch.select(columns).to_pylist():
             known[row["ref_id"]] = row

@@ -18,6 +18,9 @@ from manifests.chain import PARTS, Link
 from manifests.files import Files, WritableFiles, open_files
 from manifests.shards import FOLDER
 
+ERASED_SHARDS = "erased"
+"""Key of a file below `moves/`: shards of which nothing is left."""
+
 _NONE: tuple[str, int] = ("", 0)
 
 
@@ -43,6 +46,10 @@ class MovedFiles:
             folder, _, shard = name.rpartition("/")
             into, start = self._place(shard, offset, size) if folder == FOLDER else _NONE
             if not into:
+                if shard in self._moves:
+                    raise FileNotFoundError(
+                        f"{self.root}/{name}: this part of it was taken down; read a newer version of the store"
+                    ) from None
                 raise
             return self.read_range(f"{FOLDER}/{into}", start, size)
 
@@ -66,6 +73,8 @@ class MovedFiles:
                 found = json.loads(self._files.read(_name(self._read)))
             except FileNotFoundError:
                 return
+            for name in found.get(ERASED_SHARDS, ()):
+                self._moves.setdefault(name, [])
             for shard in found["shards"]:
                 for part in shard[PARTS]:
                     place = (part["start"], part["start"] + part["bytes"], shard["name"], part["at"])
@@ -93,8 +102,13 @@ def write_moves(files: WritableFiles, links: Sequence[Link]) -> None:
 
 def move_files(links: Sequence[Link]) -> list[tuple[str, dict[str, Any]]]:
     """Return the names and contents of the files that say where shards lie now."""
-    moves = [shards for one in links if (shards := [shard for shard in one.shards if shard.get(PARTS)])]
-    return [(_name(number), {"version": 1, "shards": shards}) for number, shards in enumerate(moves)]
+    moves = list[dict[str, Any]]()
+    for one in links:
+        shards = [shard for shard in one.shards if shard.get(PARTS)]
+        erased = list((one.erased or {}).get("shards", ()))
+        if shards or erased:
+            moves.append({"version": 1, "shards": shards} | ({ERASED_SHARDS: erased} if erased else {}))
+    return [(_name(number), said) for number, said in enumerate(moves)]
 
 
 def replaced_shards(links: Sequence[Link]) -> dict[str, int]:

@@ -196,9 +196,21 @@ class Snapshot:
         except OSError as plain:
             return SnapshotError(str(plain))
         text = without_secrets(error, self._options)
+        if self._taken_down():
+            return SnapshotError(
+                f"{self.root}: this version of its table `{name}` cannot be read: images of it were taken down since; "
+                f"pin version {self._open(name, None).version()}, which is without them"
+            )
         return SnapshotError(
             f"{self.root}: its table `{name}` cannot be read; were files vacuumed, or copied only in part? {text}"
         )
+
+    def _taken_down(self) -> bool:
+        try:
+            self.files.read(_log("erasures", 0))
+        except OSError:
+            return False
+        return True
 
 
 def _query(table: DeltaTable, sql: str) -> pa.Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,6 +173,10 @@ class Store:
 
         self.triplets.commit(prepare)
         return done
+
+    def erasing_words(self, shards: Sequence[Mapping[str, Any]], erased: Mapping[str, Any]) -> dict[str, str]:
+        """Return what the next version of `triplets` says of itself when it is a takedown's: see `chain.ERASED`."""
+        return commit_words(self._chain.head(self.triplets.version), [], shards, erased=erased)
 
     def write_index(self) -> None:
         """Write `index.json` (all shards) and `index-train.json`, `index-heldout.json` (one split), as `wids` reads.

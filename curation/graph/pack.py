@@ -16,6 +16,7 @@ from curation.gallery import Gallery
 from curation.graph.encoding import EXTENSIONS, decode_stored
 from curation.graph.rejected_strips import keep_strips
 from curation.graph.rows import Row, origin_of, short_reason
+from curation.ingest.taken_down import reject_taken_down
 from manifests.arrow_schema import arrow_schema, to_table
 from manifests.images import GENERATED, ImageRef, Split
 from manifests.licences import split_licences
@@ -23,6 +24,7 @@ from manifests.records import JUDGED, ROLES, SCORES, Asset, Judgement, Role, Tri
 from manifests.sample_record import RECORDED
 from manifests.shards import Sample, Shard, write_shard
 from manifests.store import Store
+from manifests.takedown.marks import TakenDown
 
 PACKED: pa.Schema = pa.schema(
     [(name, pa.large_binary()) for name in ("triplets", "assets", "judgements")]
@@ -42,10 +44,12 @@ class Packer:
         self._gallery = gallery
         self._store = store
         self._extension = EXTENSIONS[kind]
+        self._taken = TakenDown(store)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Return one row of `PACKED` for a batch of rows of the graph."""
         rows = batch.to_pylist()
+        reject_taken_down(rows, self._taken)
         splits: tuple[Split, ...] = ("train", "heldout")
         written: list[Shard] = []
         for split in splits:

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     NOT_A_FILE = "not_a_regular_file"
     UNREADABLE = "unreadable_file"
     DUPLICATE_MEMBER = "duplicate_member"
+    TAKEN_DOWN = "taken_down"
 
 
 class Refused(Exception):  # noqa: N818 - a verdict on one image, not a fault of the program

@@ -103,8 +103,8 @@ def dying(root: Root, after: int) -> Store:
 def watch(store: Store, files: Any) -> None:
     """Have a store go through other files."""
     store.files = files
-    for table in (store.assets, store.triplets, store.judgements, store.jobs):
-        table._files = table.log._files = files
+    for table in store.tables.values():
+        table.files = table.log._files = files
 
 
 class _Dying:

@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -15,19 +15,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from manifests.takedown.run import Wanted, take_down
 
-from manifests.chain import DIGEST, PREVIOUS, ROOT, SHARDS, row_leaf
+from manifests.chain import DIGEST, PREVIOUS, ROOT, SHARDS, commit_root, record_leaf, row_leaf
 from manifests.identities import asset_id
 from manifests.merkle import link, root_of
 from manifests.signing import new_key, sign
 from manifests.store import Store
+from manifests.takedown.run import Wanted, take_down
 from manifests.upkeep.compact import compact
 from manifests.upkeep.gc import collect
 from manifests.upkeep.vacuum import vacuum
 from manifests.verification.findings import Kind
 from manifests.verify import Verdict, verify
-from tests.manifests.audit.whole_stores import asset, commit, row_of, whole_store
+from tests.manifests.audit.whole_stores import asset, commit, whole_store
 
 Change = Callable[[Path], None]
 
@@ -36,13 +36,12 @@ NOW = timedelta()
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of three commits, of which a style was taken down, signed."""
+    """A store of three commits, of which a target was taken down, signed."""
     folder = tmp_path_factory.mktemp("whole")
     store = whole_store(folder / "store")
-    take_down(store, Wanted(assets=[str(asset("style", 1).asset_id)]))
+    (folder / "before.json").write_text(json.dumps(store.triplets.read().to_pylist()))
+    take_down(store, Wanted(assets=[str(asset("target", 1).asset_id)]))
     commit(store, 3)
-    for number in range(100):
-        store.erasures.log.read(number)
     store.triplets.write_checkpoint(store.triplets.catch_up())
     key = folder / "key.pem"
     new_key(key)
@@ -256,7 +255,6 @@ def lose_entry(folder: Path, table: str = "triplets") -> None:
 def lose_last_entry(folder: Path) -> None:
     version = max(int(path.stem) for path in log(folder, "triplets", 0).parent.glob("*.json"))
     log(folder, "triplets", version).unlink()
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
 def entry_word(key: str, value: str, table: str = "triplets") -> Change:
@@ -298,8 +296,6 @@ def rewrite_history(folder: Path) -> None:
     rows = pq.read_table(data_file(folder, "triplets", version)).to_pylist()
     actions = entries(log(folder, "triplets", version))
     info = actions[0]["commitInfo"]
-    from manifests.chain import commit_root
-
     info[ROOT] = commit_root(rows, json.loads(info[SHARDS]))
     info[DIGEST] = link(info[PREVIOUS], info[ROOT])
     write_entries(log(folder, "triplets", version), actions)
@@ -312,8 +308,6 @@ def rewrite_jobs(folder: Path) -> None:
     version = 3
     rewrite_rows(folder, "jobs", version, lambda rows: [{**rows[0], "spec": "name: other\n"}])
     rows = pq.read_table(data_file(folder, "jobs", version)).to_pylist()
-    from manifests.chain import record_leaf
-
     actions = entries(log(folder, "jobs", version))
     info = actions[0]["commitInfo"]
     info[ROOT] = root_of([record_leaf(row) for row in rows])
@@ -365,14 +359,14 @@ def sign_with_another(folder: Path) -> None:
 
 def bring_back(folder: Path) -> None:
     """Put a row back that was taken down, as it was."""
-    taken = [row_of(number) for number in range(6) if number % 4 == 1]
-    store = Store(folder / "store")
-    leaves = {row["leaf"] for row in store.erasures.read().to_pylist()}
-    assert leaves
-    backup = json.loads((folder / "backup.json").read_text())
-    rows = [row for row in backup if row_leaf(row).hex() in leaves]
-    assert rows, taken
-    rewrite_rows(folder, "triplets", 4, lambda old: [*old, rows[0]])
+    leaves = {row["leaf"] for row in Store(folder / "store").erasures.read().to_pylist()}
+    before = json.loads((folder / "before.json").read_text())
+    row = next(row for row in before if row_leaf(row).hex() in leaves)
+    rewrite_rows(folder, "triplets", 4, lambda rows: [*rows, row])
+
+
+def begin_again(folder: Path) -> None:
+    (folder / "store/takedowns/journal.json").write_text("{}")
 
 
 TAMPERING: dict[str, tuple[Change, set[Kind]]] = {
@@ -380,7 +374,7 @@ TAMPERING: dict[str, tuple[Change, set[Kind]]] = {
     "a shard cut off": (cut_shard, {Kind.SHARD_TRUNCATED}),
     "a shard lost": (lose_shard, {Kind.SHARD_MISSING}),
     "a shard renamed": (rename_shard, {Kind.SHARD_MISSING}),
-    "two shards exchanged": (exchange_shards, {Kind.SHARD_DAMAGED, Kind.SHARD_TRUNCATED}),
+    "two shards exchanged": (exchange_shards, {Kind.SHARD_DAMAGED}),
     "two images of a shard exchanged": (partial(swap_images, other=0), {Kind.IMAGE_SWAPPED}),
     "images of two shards exchanged": (partial(swap_images, other=1), {Kind.IMAGE_SWAPPED}),
     "an index lost": (lose_index, {Kind.INDEX_MISSING}),
@@ -427,6 +421,8 @@ TAMPERING: dict[str, tuple[Change, set[Kind]]] = {
     "a tombstone deleted": (partial(drop_row, table="erasures", version=0), {Kind.TOMBSTONE_MISSING}),
     "a tombstone edited": (edit("salt", "0" * 32, "erasures", 0), {Kind.TOMBSTONE_EDITED}),
     "all tombstones deleted": (lose_tombstones, {Kind.TOMBSTONE_MISSING, Kind.HISTORY_REWRITTEN}),
+    "a row that was taken down": (bring_back, {Kind.ERASED_REMAINS}),
+    "a takedown that was interrupted": (begin_again, {Kind.TAKEDOWN_UNFINISHED}),
     "history, with all hashes": (rewrite_history, {Kind.HISTORY_REWRITTEN}),
     "history of the jobs, with all hashes": (rewrite_jobs, {Kind.HISTORY_REWRITTEN}),
     "a signed statement": (edit_statement, {Kind.SIGNATURE_FORGED}),
@@ -461,7 +457,7 @@ def test_nothing_is_found_after_upkeep(folder: Path) -> None:
 
 
 @pytest.fixture
-def interrupted(whole: Path, tmp_path: Path) -> Iterator[Path]:
+def interrupted(whole: Path, tmp_path: Path) -> Path:
     state = tmp_path / "state.jsonl"
     calls = 0
 
@@ -473,14 +469,15 @@ def interrupted(whole: Path, tmp_path: Path) -> Iterator[Path]:
 
     with pytest.raises(KeyboardInterrupt):
         verify(Store(whole / "store"), workers=1, state=state, progress=stop)
-    yield state
+    return state
 
 
 def test_an_interrupted_verification_goes_on_and_reads_again_what_changed(folder: Path, interrupted: Path) -> None:
     done = [json.loads(line) for line in interrupted.read_text().splitlines()]
     assert len(done) >= 2
     flip_shard(folder)
-    assert {one.kind for one in verify(Store(folder / "store"), state=interrupted).findings} == {Kind.SHARD_DAMAGED}
+    found = verify(Store(folder / "store"), state=interrupted).findings
+    assert Kind.SHARD_DAMAGED in {one.kind for one in found}
     assert not interrupted.exists(), "what was checked long ago is not trusted"
 
 
@@ -490,6 +487,6 @@ def test_a_sample_reads_some_shards_and_all_tables(folder: Path) -> None:
     assert [(one.shards, one.checked) for one in drawn] == [(4, 1)] * 3
     flip_shard(folder)
     found = [bool(verify(store, sample=0.5, seed=seed).findings) for seed in range(12)]
-    assert True in found and False in found
+    assert set(found) == {True, False}
     drop_row(folder)
     assert not verify(store, sample=0.25).sound
