@@ -284,6 +284,8 @@ class Table:
             check_protocol(entry.protocol, self.place)
         if entry.metadata is not None:
             self._metadata = entry.metadata
+        if entry.added and entry.removed:  # rows went: what was taken down is not to count as there
+            self._known = None
         if self._known is not None:
             try:
                 for keys in self._keys_of(entry.added):

@@ -265,7 +265,9 @@ def test_killed_at_ten_random_moments_it_ends_the_same(made: Path, tmp_path: Pat
         folder = tmp_path / f"killed-{number}"
         shutil.copytree(made, folder)
         process = started(take_down_in_process, str(folder))
-        process.join(draw.uniform(0.3, 2.5))
+        while process.is_alive() and not (folder / JOURNAL).exists():
+            process.join(0.002)
+        process.join(draw.uniform(0, 0.2))
         if process.is_alive() and process.pid is not None:
             os.kill(process.pid, signal.SIGKILL)
             killed += 1
@@ -274,7 +276,7 @@ def test_killed_at_ten_random_moments_it_ends_the_same(made: Path, tmp_path: Pat
         assert state(Store(folder)) == expected
         assert traces(folder, needles(GONE)) == []
         assert verify(Store(folder)).faults == []
-    assert killed >= 1
+    assert killed >= 5
 
 
 def test_drafts_of_journals_go_too(store: Store) -> None:
