@@ -149,7 +149,7 @@ def commit_info(operation: str, info: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def add_file(name: str, data: bytes, rows: int) -> dict[str, Any]:
+def add_file(name: str, data: bytes, rows: int, *, changed: bool = True) -> dict[str, Any]:
     """Return the action that adds a data file.
 
     Of statistics it has the number of rows alone: bounds of sixty columns would make up most of the log, and what is
@@ -161,17 +161,17 @@ def add_file(name: str, data: bytes, rows: int) -> dict[str, Any]:
             "partitionValues": {},
             "size": len(data),
             "modificationTime": round(time.time() * 1000),
-            "dataChange": True,
+            "dataChange": changed,
             "stats": json.dumps({"numRecords": rows}),
             "tags": {SHA256: asset_id(data)},
         }
     }
 
 
-def remove_file(path: str) -> dict[str, Any]:
+def remove_file(path: str, *, changed: bool = True) -> dict[str, Any]:
     """Return the action that takes a data file out of a table."""
     return {
-        "remove": {"path": quote(path), "deletionTimestamp": round(time.time() * 1000), "dataChange": True},
+        "remove": {"path": quote(path), "deletionTimestamp": round(time.time() * 1000), "dataChange": changed},
     }
 
 

@@ -26,8 +26,8 @@ class SideTable(Table):
 
         def linked() -> Addition | None:
             addition = prepare()
-            if addition is None:
-                return None
+            if addition is None or addition.rearranged:
+                return addition
             previous = self.chain.head(self.version)
             if addition.removed:  # rows of before: they follow what they followed
                 return Addition(addition.rows, {**addition.info, **record_words(previous, [])}, addition.removed)

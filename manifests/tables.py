@@ -61,6 +61,10 @@ _CHECKPOINT = 100
 
 _ATTEMPTS = 200
 _LONGEST_PAUSE = 2.0
+
+_MERGED = 100 * 2**20
+"""Bytes that merged data files have at most."""
+
 _READINGS = 5
 _READERS = 8
 _FILES_AT_ONCE = 256
@@ -78,6 +82,8 @@ class Addition:
     info: Mapping[str, str] = field(default_factory=dict)
     removed: Sequence[str] = ()
     """Data files that go in the same version: `rows` are what is left of theirs."""
+    rearranged: bool = False
+    """Whether `rows` are all of those of `removed`, so that nothing changes but where rows lie."""
 
 
 class Table:
@@ -237,13 +243,30 @@ class Table:
         return [{**entry.info, "version": entry.version} for entry in self.log.between(0, newest)]
 
     def compact(self) -> int:
-        """Merge small data files into larger ones; earlier versions stay readable. Returns how many were merged."""
-        if not self.exists:
-            return 0
-        table = self.delta()
-        with in_a_line(self.place, delta_options(self.files.root)):
-            done: dict[str, Any] = table.optimize.compact()
-        return int(done["numFilesRemoved"])
+        """Merge small data files into larger ones; earlier versions stay readable. Returns how many were merged.
+
+        deltalake's own compaction is not asked: of two at once, each merges the same files, and both come through
+        (1.6.6), which leaves every row twice. Here a second one finds the files gone, and takes what is left.
+        """
+        merged, lost = 0, 0
+        while True:
+            try:
+                group: list[DataFile] = []
+
+                def prepare(group: list[DataFile] = group) -> Addition | None:
+                    group[:] = self._small_files()
+                    if len(group) < 2:
+                        return None
+                    rows = pa.concat_tables([self.read_data(file.path) for file in group])
+                    return Addition(rows, {}, [file.path for file in group], rearranged=True)
+
+                if self.commit(prepare) is None:
+                    return merged
+                merged += len(group)
+            except FileNotFoundError:  # merged by another process, and vacuumed, since the log was read
+                lost += 1
+                if lost == _READINGS:
+                    raise
 
     def vacuum(self, older: timedelta, *, dry_run: bool) -> list[str]:
         """Delete data files that the newest version does not need and that were removed so long ago; return them."""
@@ -254,26 +277,57 @@ class Table:
             gone: list[str] = table.vacuum(hours, dry_run=dry_run, enforce_retention_duration=False)
         return [f"{self.folder}/{name}" for name in gone]
 
-    def write_data(self, rows: pa.Table) -> tuple[str, dict[str, Any]]:
+    def _small_files(self) -> list[DataFile]:
+        """Return the first data files that may be merged into one, in the order of the log; one of them is none."""
+        group, size = list[DataFile](), 0
+        for file in active_files(self.delta()) if self.exists else ():
+            if 2 * file.size > _MERGED:
+                continue
+            if size + file.size > _MERGED:
+                if len(group) > 1:
+                    break
+                group, size = [], 0
+            group.append(file)
+            size += file.size
+        return group
+
+    def read_data(self, path: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows of a data file, or some columns of them, with the types of the table's schema.
+
+        Columns that it does not have, since an earlier release wrote it, are null.
+        """
+        read = pq.read_table(pa.BufferReader(self.files.read(f"{self.folder}/{path}")))
+        fields = [self.schema.field(name) for name in columns or self.schema.names]
+        there = set(read.schema.names)
+        cast = [
+            read[field.name].cast(field.type)
+            if field.name in there
+            else pa.chunked_array([pa.nulls(read.num_rows, field.type)])
+            for field in fields
+        ]
+        return pa.table(cast, schema=pa.schema(fields))
+
+    def write_data(self, rows: pa.Table, *, changed: bool = True) -> tuple[str, dict[str, Any]]:
         """Write a data file that no version names yet; return its name and the action that adds it."""
         data = io.BytesIO()
         pq.write_table(rows, data)
         name = f"part-00000-{uuid.uuid4()}-c000.snappy.parquet"
         self.files.put(f"{self.folder}/{name}", data.getvalue())
-        return name, add_file(name, data.getvalue(), rows.num_rows)
+        return name, add_file(name, data.getvalue(), rows.num_rows, changed=changed)
 
     def _claim(self, version: int, addition: Addition) -> Entry | None:
         rows = addition.rows.select(self.schema.names).cast(self.schema)
-        actions = [commit_info("DELETE" if addition.removed else "WRITE", addition.info)]
+        operation = "OPTIMIZE" if addition.rearranged else "DELETE" if addition.removed else "WRITE"
+        actions = [commit_info(operation, addition.info)]
         if version == 0:
             actions += new_table(self.schema)
         elif (wider := widened(self._metadata, self.schema)) is not None:
             actions.append(wider)
         name = None
         if rows.num_rows:
-            name, action = self.write_data(rows)
+            name, action = self.write_data(rows, changed=not addition.rearranged)
             actions.append(action)
-        actions += [remove_file(path) for path in addition.removed]
+        actions += [remove_file(path, changed=not addition.rearranged) for path in addition.removed]
         entry = self.log.claim(version, actions)
         if entry is None and name is not None:
             self.files.delete(f"{self.folder}/{name}")

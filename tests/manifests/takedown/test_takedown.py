@@ -111,11 +111,12 @@ def test_nothing_of_an_image_or_of_what_was_made_of_it_is_found_in_any_file(stor
     assert verify(Store(folder)).faults == []
 
 
-def test_it_is_gone_after_compactions_too_which_write_bounds_of_columns_into_the_log(store: Store) -> None:
+def test_it_is_gone_after_compactions_too_where_deltalake_wrote_bounds_of_columns_into_the_log(store: Store) -> None:
     folder = Path(store.root)
     compact(store, target=10**9)
     commit(store, 3)
-    compact(store, target=10**9)
+    for table in (store.triplets, store.assets, store.judgements):
+        table.delta().optimize.compact()
     store.triplets.write_checkpoint(store.triplets.catch_up())
     assert any("_delta_log" in path for path, _ in traces(folder, [target(n)[:20].encode() for n in NUMBERS]))
     take_down(store, Wanted(assets=[target(GONE)]))
