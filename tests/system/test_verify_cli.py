@@ -15,8 +15,7 @@ from curation.deduplicate import perceptual_hash
 from manifests.arrow_schema import to_table
 from manifests.records import Asset
 from manifests.store import Store
-from tests.manifests.audit.histories import write_run
-from tests.manifests.audit.whole_stores import asset, row_of, whole_store
+from tests.manifests.audit.whole_stores import asset, whole_store
 
 TARGET = str(asset("target", 4).asset_id)
 
@@ -61,13 +60,11 @@ def test_a_signature_is_over_every_table(root: Path, tmp_path: Path) -> None:
     assert audit("verify", "--store", root, "--signature", signature).exit_code == 2
 
 
-def test_a_takedown_is_shown_first_and_done_with_yes(root: Path, tmp_path: Path) -> None:
-    runs = write_run(tmp_path / "runs/one", [row_of(4)["candidate_id"]])
+def test_a_takedown_is_shown_first_and_done_with_yes(root: Path) -> None:
     words = ("takedown", "--store", root, "--asset", TARGET[:10])
-    shown = audit(*words, "--dry-run", "--runs", runs)
+    shown = audit(*words, "--dry-run")
     assert shown.exit_code == 0
     assert "folder:target-4.png" in shown.stdout
-    assert f"Run {runs} had 1 of the candidates" in shown.stdout
     assert "1 images would go (1 as named, the others with them), and 1 candidates, 1 of them accepted" in shown.stdout
     unsure = audit(*words)
     assert (unsure.exit_code, "--yes" in unsure.stderr) == (2, True)
