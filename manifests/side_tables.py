@@ -27,7 +27,7 @@ class SideTable(Table):
         def linked() -> Addition | None:
             addition = prepare()
             if addition is None:
-                return None
+                return addition
             previous = self.chain.head(self.version)
             if addition.removed:  # rows of before: they follow what they followed
                 return Addition(addition.rows, {**addition.info, **record_words(previous, [])}, addition.removed)

@@ -258,6 +258,22 @@ class Table:
             gone: list[str] = table.vacuum(hours, dry_run=dry_run, enforce_retention_duration=False)
         return [f"{self.folder}/{name}" for name in gone]
 
+    def read_data(self, path: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows of a data file, or some columns of them, with the types of the table's schema.
+
+        Columns that it does not have, since an earlier release wrote it, are null.
+        """
+        read = pq.read_table(pa.BufferReader(self.files.read(f"{self.folder}/{path}")))
+        fields = [self.schema.field(name) for name in columns or self.schema.names]
+        there = set(read.schema.names)
+        cast = [
+            read[field.name].cast(field.type)
+            if field.name in there
+            else pa.chunked_array([pa.nulls(read.num_rows, field.type)])
+            for field in fields
+        ]
+        return pa.table(cast, schema=pa.schema(fields))
+
     def write_data(self, rows: pa.Table) -> tuple[str, dict[str, Any]]:
         """Write a data file that no version names yet; return its name and the action that adds it."""
         data = io.BytesIO()
@@ -317,6 +333,8 @@ class Table:
             check_protocol(entry.protocol, self.place)
         if entry.metadata is not None:
             self._metadata = entry.metadata
+        if entry.added and entry.removed:  # rows went: what was taken down is not to count as there
+            self._known = None
         if self._known is not None:
             try:
                 for keys in self._keys_of(entry.added):

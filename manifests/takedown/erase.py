@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from manifests.chain import live_shards
 from manifests.moves import parts_of
@@ -54,7 +53,7 @@ def _pruned(table: Table, reach: Reach) -> Addition | None:
     gone, left, removed = gone_of(reach, table.name), list[pa.Table](), list[str]()
     table.catch_up()
     for file in active_files(table.delta()):
-        rows = read_file(table, file.path)
+        rows = table.read_data(file.path)
         mask = gone(rows)
         if pc.any(mask).as_py():
             removed.append(file.path)
@@ -62,23 +61,9 @@ def _pruned(table: Table, reach: Reach) -> Addition | None:
     return Addition(pa.concat_tables(left), {}, removed) if removed else None
 
 
-def read_file(table: Table, path: str, columns: tuple[str, ...] | None = None) -> pa.Table:
-    """Return the rows of a data file, or some columns of them, with the types of the table's schema."""
-    read = pq.read_table(pa.BufferReader(table.files.read(f"{table.folder}/{path}")))
-    fields = [table.schema.field(name) for name in columns or table.schema.names]
-    there = set(read.schema.names)
-    cast = [
-        read[field.name].cast(field.type)
-        if field.name in there
-        else pa.chunked_array([pa.nulls(read.num_rows, field.type)])
-        for field in fields
-    ]
-    return pa.table(cast, schema=pa.schema(fields))
-
-
 def holds(table: Table, path: str, reach: Reach) -> bool:
     """Tell whether a data file holds rows that go."""
-    rows = read_file(table, path, COLUMNS[table.name])
+    rows = table.read_data(path, COLUMNS[table.name])
     return bool(pc.any(gone_of(reach, table.name)(rows)).as_py())
 
 

@@ -29,6 +29,9 @@ _CANDIDATE = (
 _JUDGED = ("candidate_id", *(f"{role}_id" for role in ROLES))
 
 
+_WHOLE = 64
+
+
 @dataclass
 class Reach:
     """What goes: rows of `assets`, bytes by their ids, and candidates."""
@@ -37,10 +40,16 @@ class Reach:
     asset_ids: set[str] = field(default_factory=set)
     candidates: set[str] = field(default_factory=set)
     accepted: int = 0
+    judgements: int = 0
     named: int = 0
     """Images that the request itself names; the others were made of them."""
     images: list[dict[str, Any]] = field(default_factory=list)
     """Rows of `assets` that go, with what tells a person which image it is."""
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether nothing goes."""
+        return not (self.images or self.candidates or self.judgements)
 
     def image_gone(self, rows: pa.Table) -> pa.Array:
         """Tell which rows of `assets` go."""
@@ -78,7 +87,7 @@ def reach_of(store: Store, wanted: Wanted) -> Reach:
     from any of them, and every candidate of which one is a part. Raises TakedownError where a
     shortened id means several.
     """
-    reach, places, rounds = Reach(), set[str](), 0
+    reach, places, rounds = Reach(asset_ids={one for one in wanted.assets if len(one) == _WHOLE}), set[str](), 0
     before = (-1, -1)
     while before != (len(reach.refs), len(places)):
         before = len(reach.refs), len(places)
@@ -92,6 +101,8 @@ def reach_of(store: Store, wanted: Wanted) -> Reach:
         gone = rows.filter(reach.candidate_gone(rows))
         reach.candidates |= set(gone["candidate_id"].to_pylist())
         reach.accepted += pc.sum(gone["accepted"]).as_py() or 0
+    for batch in store.judgements.batches(_JUDGED):
+        reach.judgements += pc.sum(reach.judgement_gone(pa.Table.from_batches([batch]))).as_py() or 0
     return reach
 
 
@@ -122,7 +133,7 @@ def _drawn_from(rows: pa.Table, places: Collection[str]) -> pa.Array:
 
 def _check_prefixes(wanted: Wanted, reach: Reach) -> None:
     for one in wanted.assets:
-        if len(one) < 64 and len(found := [full for full in reach.asset_ids if full.startswith(one)]) > 1:
+        if len(one) < _WHOLE and len(found := [full for full in reach.asset_ids if full.startswith(one)]) > 1:
             raise TakedownError(f"asset {one!r} is the beginning of {len(found)} ids; give more digits")
 
 

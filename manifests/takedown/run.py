@@ -77,15 +77,18 @@ def take_down(
     receipts = [done] if (done := finish(store)) is not None else []
     for _ in range(_ROUNDS):
         reach = reach_of(store, wanted)
-        if not reach.refs and not reach.candidates:
+        if reach.empty:
             break
-        journal = begin(store, _planned(store, wanted, reach, runs, times))
+        journal = begin(store, planned(store, wanted, reach, runs, times))
         receipts.append(_execute(store, journal))
         wanted = Wanted(assets=journal.asset_ids, refs=[*wanted.refs, *journal.refs])
     return receipts
 
 
-def _planned(store: Store, wanted: Wanted, reach: Reach, runs: Sequence[TrainingRun], times: Times | None) -> Journal:
+def planned(
+    store: Store, wanted: Wanted, reach: Reach, runs: Sequence[TrainingRun] = (), times: Times | None = None
+) -> Journal:
+    """Return the journal of a takedown that has not begun."""
     began, takedown, salt = datetime.now(UTC), secrets.token_hex(6), secrets.token_hex(16)
     erasures = tombstones_of(store, reach, takedown=takedown, salt=salt, began=began)
     told = {
@@ -95,7 +98,7 @@ def _planned(store: Store, wanted: Wanted, reach: Reach, runs: Sequence[Training
         "images": len(reach.refs),
         "candidates": len(reach.candidates),
         "accepted": reach.accepted,
-        "judgements": sum(one.table == "judgements" for one in erasures),
+        "judgements": reach.judgements,
         "salt": salt,
         "asset_marks": sorted({one.asset_mark for one in erasures if one.asset_mark}),
         "shards_before": [shard["name"] for shard in _holding(store, reach)],

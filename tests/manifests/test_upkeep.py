@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -78,6 +79,16 @@ def test_samples_are_the_same_for_readers_of_every_version_until_and_after_vacuu
     with pytest.raises(SnapshotError, match="vacuumed"):
         Snapshot(store.root, 3).samples(None, None, COLUMNS)
     assert verify(store).faults == []
+
+
+def test_of_two_compactions_at_once_one_merges_the_files_of_a_table(store: Store) -> None:
+    """deltalake's own would both come through, and leave every row twice."""
+    rows = store.triplets.read().num_rows
+    with ThreadPoolExecutor(4) as pool:
+        merged = list(pool.map(lambda _: Store(store.root).triplets.compact(), range(4)))
+    assert sum(merged) == 8
+    assert Store(store.root).triplets.read().num_rows == rows
+    assert verify(Store(store.root)).faults == []
 
 
 def test_splits_are_never_mixed_and_indexes_name_the_joined_shards(store: Store) -> None:

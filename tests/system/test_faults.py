@@ -77,6 +77,7 @@ def test_nodes_go_and_come_and_processes_that_work_are_killed(site: Site, candid
     assert_recovered(root, candidates)
 
 
+@pytest.mark.slow
 def test_the_driver_is_killed_and_started_twice_over(site: Site, candidates: set[str], tmp_path: Path) -> None:
     driver, root = started(site, tmp_path, "drivers")
     driver.kill()
@@ -89,6 +90,7 @@ def test_the_driver_is_killed_and_started_twice_over(site: Site, candidates: set
     assert_recovered(root, candidates)
 
 
+@pytest.mark.slow
 def test_the_store_goes_away_and_comes_back(site: Site, candidates: set[str], tmp_path: Path) -> None:
     driver, root = started(site, tmp_path, "store")
     site.kill_store()

@@ -44,6 +44,9 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
     shutil.rmtree(folder)
 
 
+LONG_ON_S3 = pytest.mark.parametrize("root", ["disk", pytest.param("s3", marks=pytest.mark.slow)], indirect=True)
+
+
 @pytest.fixture(params=["disk", "s3"])
 def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Root:
     """A place where there is no store yet."""
@@ -75,6 +78,7 @@ def no_orphan_in(store: Store) -> None:
     assert not list(store.files.unfinished())
 
 
+@LONG_ON_S3
 def test_sixteen_writers_with_common_candidates_make_each_once(root: Root) -> None:
     """Each writer's batches overlap with those of its neighbours, and two writers of three have the same."""
     ready = threading.Barrier(16)
@@ -135,6 +139,7 @@ def test_a_shard_with_candidates_of_another_job_is_written_again_without_them(ro
     assert verify(first).faults == []
 
 
+@LONG_ON_S3
 def test_a_crash_between_any_two_steps_of_a_commit_is_made_good_by_the_next_writer(root: Root) -> None:
     commit(Store(root), animals(0))
     steps = 0
@@ -149,6 +154,7 @@ def test_a_crash_between_any_two_steps_of_a_commit_is_made_good_by_the_next_writ
     assert_each_once(Store(root), set(animals(0, 5 * steps + 8)))
 
 
+@LONG_ON_S3
 def test_a_crash_between_any_two_steps_of_a_compaction_is_made_good_by_the_next(root: Root) -> None:
     steps = 0
     while True:

@@ -111,11 +111,12 @@ def test_nothing_of_an_image_or_of_what_was_made_of_it_is_found_in_any_file(stor
     assert verify(Store(folder)).faults == []
 
 
-def test_it_is_gone_after_compactions_too_which_write_bounds_of_columns_into_the_log(store: Store) -> None:
+def test_it_is_gone_after_compactions_too_where_deltalake_wrote_bounds_of_columns_into_the_log(store: Store) -> None:
     folder = Path(store.root)
     compact(store, target=10**9)
     commit(store, 3)
-    compact(store, target=10**9)
+    for table in (store.triplets, store.assets, store.judgements):
+        table.delta().optimize.compact()
     store.triplets.write_checkpoint(store.triplets.catch_up())
     assert any("_delta_log" in path for path, _ in traces(folder, [target(n)[:20].encode() for n in NUMBERS]))
     take_down(store, Wanted(assets=[target(GONE)]))
@@ -265,7 +266,9 @@ def test_killed_at_ten_random_moments_it_ends_the_same(made: Path, tmp_path: Pat
         folder = tmp_path / f"killed-{number}"
         shutil.copytree(made, folder)
         process = started(take_down_in_process, str(folder))
-        process.join(draw.uniform(0.3, 2.5))
+        while process.is_alive() and not (folder / JOURNAL).exists():
+            process.join(0.002)
+        process.join(draw.uniform(0, 0.2))
         if process.is_alive() and process.pid is not None:
             os.kill(process.pid, signal.SIGKILL)
             killed += 1
@@ -274,7 +277,7 @@ def test_killed_at_ten_random_moments_it_ends_the_same(made: Path, tmp_path: Pat
         assert state(Store(folder)) == expected
         assert traces(folder, needles(GONE)) == []
         assert verify(Store(folder)).faults == []
-    assert killed >= 1
+    assert killed >= 5
 
 
 def test_drafts_of_journals_go_too(store: Store) -> None:
