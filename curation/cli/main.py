@@ -6,7 +6,22 @@ from typing import Annotated
 
 import typer
 
-from curation.cli import audit, bank, bench, corpus, curate, encoders, experts, model, nano, runs, sample, store, train
+from curation.cli import (
+    audit,
+    bank,
+    bench,
+    corpus,
+    curate,
+    encoders,
+    experts,
+    model,
+    nano,
+    runs,
+    sample,
+    serve,
+    store,
+    train,
+)
 from curation.logs import Form, Level, LogSettings
 
 app = typer.Typer(
@@ -30,6 +45,7 @@ app.command("train")(train.train)
 app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
 app.add_typer(audit.app, name="audit")
+app.add_typer(serve.app, name="serve")
 
 
 @app.callback()

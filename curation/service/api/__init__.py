@@ -1,0 +1,1 @@
+"""The service's answers to programs, below `/v1`."""
