@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,9 @@ from manifests.images import UNTREATED
 from workers.encoders.preprocess import Pixels, to_square
 
 _CHUNK = 64
+
+_CLEAN = get_context("forkserver")
+"""Processes that begin without the threads of this one: a fork while OpenCV's threads wait never comes to an end."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def _rendered(works: Sequence[Work], painter: Painter, side: int, processes: int
         for chunk in chunks:
             yield _render_chunk(chunk, painter, side)
         return
-    with ProcessPoolExecutor(processes) as executor:
+    with ProcessPoolExecutor(processes, mp_context=_CLEAN) as executor:
         yield from executor.map(_render_chunk, chunks, [painter] * len(chunks), [side] * len(chunks))
 
 
