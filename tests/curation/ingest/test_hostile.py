@@ -35,6 +35,7 @@ def test_each_reason_that_bytes_alone_can_cause_is_covered() -> None:
         Reason.UNREADABLE,
         Reason.DUPLICATE_MEMBER,
         Reason.TOO_MANY_BYTES,
+        Reason.TAKEN_DOWN,
     }
     assert {reason for reason, _ in HOSTILE.values()} == set(Reason) - by_place_or_limit
 
