@@ -24,7 +24,6 @@ from manifests.verify import verify
 from tests.system.seaweed import Seaweed, running_seaweed
 
 ROOT = Path(__file__).parents[2]
-_TOKEN = "triptych-test-token-0123456789abcdef"
 _MB = 2**20
 _NODE: dict[str, Any] = {"num_cpus": 2, "num_gpus": 2}
 """The GPUs are Ray's word alone: stages that ask for them are placed by them."""
@@ -181,12 +180,11 @@ def _workers(node: Any) -> list[psutil.Process]:
 def _environment(seaweed: Seaweed) -> Iterator[None]:
     wanted = {
         **seaweed.environment(),
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": _TOKEN,
+        "RAY_AUTH_MODE": "disabled",  # what other modules have started Ray with in this process is kept by it
         "OMP_NUM_THREADS": "1",
         "RAY_BACKEND_LOG_LEVEL": "fatal",
     }
-    hidden = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH")
+    hidden = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
     before = {name: os.environ.get(name) for name in (*wanted, *hidden)}
     for name in hidden:
         os.environ.pop(name, None)
