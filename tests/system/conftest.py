@@ -1,12 +1,15 @@
-"""One Ray instance for a module of system tests, and a clean end to it."""
+"""What a module of system tests shares: a Ray instance, an S3 server, and a clean end to both."""
 
 from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
+
+from tests.system.seaweed import Seaweed, running_seaweed
 
 
 @pytest.fixture(scope="module")
@@ -26,3 +29,13 @@ def ray_local() -> Iterator[None]:
     )
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
+    """A real S3 server with an empty bucket `data`; what it stored goes with it."""
+    folder = tmp_path_factory.mktemp("seaweed")
+    with running_seaweed(folder) as server:
+        server.client().create_bucket(Bucket="data")
+        yield server
+    shutil.rmtree(folder)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,7 @@ from manifests.audit.lineage import find_nodes, lineage
 from manifests.audit.query import query
 from manifests.store import Store
 from tests.manifests.audit.histories import accepted, candidate, commit_rows, image
-from tests.system.seaweed import SECRET, Seaweed, running_seaweed
+from tests.system.seaweed import SECRET, Seaweed
 
 ROOT = "s3://data/sets/animals"
 IMAGES = {role: image(role, 0) for role in ("target", "content", "style")}
@@ -33,21 +31,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def seaweed(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[Seaweed]:
-    place = tmp_path_factory.mktemp("seaweed")
-    with running_seaweed(place) as server:
-        server.client().create_bucket(Bucket="data")
-        server.upload(folder, "data", "sets/animals")
-        yield server
-    shutil.rmtree(place)
+def uploaded(seaweed: Seaweed, folder: Path) -> Seaweed:
+    seaweed.upload(folder, "data", "sets/animals")
+    return seaweed
 
 
 @pytest.fixture
-def remote(seaweed: Seaweed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ledger:
+def remote(uploaded: Seaweed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ledger:
     """The store on the server, in an environment that reaches it."""
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in seaweed.environment().items():
+    for name, value in uploaded.environment().items():
         monkeypatch.setenv(name, value)
     return Ledger(ROOT, cache=tmp_path)
 

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import os
 import pickle
-import shutil
 import signal
 import subprocess
 import sys
@@ -45,15 +44,6 @@ DATA = st.binary(max_size=40)
 
 Store = dict[str, bytes]
 Step = tuple[str, Callable[[WritableFiles], object], Callable[[Store], object]]
-
-
-@pytest.fixture(scope="module")
-def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
-    folder = tmp_path_factory.mktemp("seaweed")
-    with running_seaweed(folder) as server:
-        server.client().create_bucket(Bucket="data")
-        yield server
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(autouse=True)

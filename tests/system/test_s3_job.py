@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,19 +13,10 @@ from manifests.snapshot import Snapshot
 from manifests.store import Store
 from manifests.verify import verify
 from tests.system.jobs import write_spec
-from tests.system.seaweed import SECRET, Seaweed, running_seaweed
+from tests.system.seaweed import SECRET, Seaweed
 from tests.system.test_cli import triptych
 
 ROOT = "s3://data/sets/job"
-
-
-@pytest.fixture(scope="module")
-def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
-    folder = tmp_path_factory.mktemp("seaweed")
-    with running_seaweed(folder) as server:
-        server.client().create_bucket(Bucket="data")
-        yield server
-    shutil.rmtree(folder)
 
 
 def test_a_job_runs_into_s3_and_its_store_is_kept_up_there(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -22,20 +22,11 @@ from manifests.store import Store
 from manifests.where import WhereError
 from tests.manifests.making import commit, sample
 from tests.system.relay import Relay
-from tests.system.seaweed import SECRET, STRANGER, STRANGER_SECRET, Seaweed, running_seaweed
+from tests.system.seaweed import SECRET, STRANGER, STRANGER_SECRET, Seaweed
 
 NAMES = ["cat", "dog", "fox", "gnu", "hen"]
 COLUMNS = ["candidate_id", "subject", "licences", "shard", "offset", "target_width", "content_height"]
 ROOT = "s3://data/sets/animals"
-
-
-@pytest.fixture(scope="module")
-def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
-    folder = tmp_path_factory.mktemp("seaweed")
-    with running_seaweed(folder) as server:
-        server.client().create_bucket(Bucket="data")
-        yield server
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +17,7 @@ from manifests.upkeep.gc import collect
 from manifests.upkeep.vacuum import vacuum
 from manifests.verify import verify
 from tests.manifests.making import sample
-from tests.system.seaweed import Seaweed, running_seaweed
+from tests.system.seaweed import Seaweed
 from tests.system.store_workers import (
     Root,
     animals,
@@ -33,15 +31,6 @@ from tests.system.store_workers import (
 )
 
 NOW = timedelta()
-
-
-@pytest.fixture(scope="module")
-def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
-    folder = tmp_path_factory.mktemp("seaweed")
-    with running_seaweed(folder) as server:
-        server.client().create_bucket(Bucket="data")
-        yield server
-    shutil.rmtree(folder)
 
 
 LONG_ON_S3 = pytest.mark.parametrize("root", ["disk", pytest.param("s3", marks=pytest.mark.slow)], indirect=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,21 +14,12 @@ from manifests.upkeep.compact import compact
 from manifests.verify import verify
 from tests.manifests.audit.whole_stores import asset, picture, whole_store
 from tests.manifests.takedown.traces import traces
-from tests.system.seaweed import Seaweed, running_seaweed
+from tests.system.seaweed import Seaweed
 from tests.system.store_workers import dies, dying
 
 ROOT = "s3://data/sets/whole"
 GONE = 12
 WANTED = Wanted(assets=[str(asset("target", GONE).asset_id)])
-
-
-@pytest.fixture(scope="module")
-def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
-    place = tmp_path_factory.mktemp("seaweed")
-    with running_seaweed(place) as server:
-        server.client().create_bucket(Bucket="data")
-        yield server
-    shutil.rmtree(place)
 
 
 def ended(root: str, after: int) -> None:
