@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +9,16 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from curation.gallery import fit
+from curation.graph.encoding import decode_stored
 from curation.ingest.decode import decode
 from curation.ingest.limits import Limits
 from curation.ingest.refusal import Refused
-from curation.sources.image_names import IMAGE_EXTENSIONS
+from curation.scoring import evaluation_files
+from curation.scoring_error import ScoringError
 from manifests.audit.ledger import AuditError, Ledger
+from manifests.audit.pictures import pictures_of
 from manifests.records import ROLES, Role
 from workers.scorers.base import Pixels
 from workers.scorers.copy_paste import hash_bits
@@ -99,7 +100,10 @@ def contamination(
     and subject, of the nano encoder) have the `cosine` at least. Each image is read once. Raises AuditError for a
     folder without images, and where a shard cannot be read.
     """
-    files = _files(folders)
+    try:
+        files = evaluation_files(folders)
+    except ScoringError as error:
+        raise AuditError(str(error)) from None
     evaluation, unreadable = _evaluated(files, tower)
     found: dict[str, Pair] = {}
     users = _users(ledger, roles)
@@ -127,16 +131,6 @@ def contamination(
         bits=bits,
         cosine=cosine if tower is not None else None,
     )
-
-
-def _files(folders: Sequence[Path]) -> dict[str, Path]:
-    files: dict[str, Path] = {}
-    for folder in folders:
-        inside = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_EXTENSIONS)
-        if not inside:
-            raise AuditError(f"{folder} has no images; name a folder of evaluation images")
-        files |= {f"{folder.resolve().name}/{path.relative_to(folder).as_posix()}": path for path in inside}
-    return files
 
 
 def _evaluated(files: Mapping[str, Path], tower: Tower | None) -> tuple[_Evaluation, list[str]]:
@@ -200,13 +194,12 @@ def _read(ledger: Ledger, users: Mapping[str, tuple[str, Role, int]]) -> Iterato
 def picture(ledger: Ledger, shard: str, candidate: str, role: Role) -> Pixels:
     """Return one image of an accepted candidate. Raises AuditError where its shard cannot be read."""
     try:
-        for name, place in ledger.shard_indexes.get(shard).members(candidate).items():
-            if name.partition(".")[0] == role:
-                data = ledger.files.read_range(f"shards/{shard}", place.offset, place.size)
-                return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+        found = pictures_of(ledger, candidate, shard, [role])
     except (OSError, ValueError) as error:
         raise AuditError(f"{ledger.root}: {error}") from None
-    raise AuditError(f"{ledger.root}: the {role} image of {candidate} is not in shard {shard}")
+    if not found:
+        raise AuditError(f"{ledger.root}: the {role} image of {candidate} is not in shard {shard}")
+    return decode_stored(found[0].data)
 
 
 def _nearest(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 import yaml
-from PIL import Image
 from pydantic import ValidationError
 
 from curation.attempts import changed, route_digest
@@ -26,6 +24,7 @@ from curation.context import (
     stylize_stage,
 )
 from curation.experts import expert_digests
+from curation.graph.encoding import decode_stored
 from curation.graph.ingest_graph import IngestWorker
 from curation.graph.rows import Row, is_open, origin_of, reject
 from curation.graph.stage import Stage
@@ -301,7 +300,7 @@ def _compared(role: Role, recorded: str | None, data: bytes | None, now: str | N
         return Remade(role, "bit-exact", recorded, now, math.inf, 0)
     if kept is None:
         return Remade(role, "different", recorded, now)
-    first, second = (np.asarray(Image.open(io.BytesIO(one)).convert("RGB")) for one in (kept, data))
+    first, second = (decode_stored(one) for one in (kept, data))
     bits = int((hash_bits(first) != hash_bits(second)).sum())
     noise = math.inf if first.shape != second.shape else _psnr(first, second)
     near = first.shape == second.shape and noise >= PSNR and bits <= BITS

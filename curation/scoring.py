@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def scoring_digest(spec: JobSpec) -> str:
         parameters["bank"] = digest_of_unchanged_file(scores.bank)
     else:
         parameters["bank"] = scores.bank
-    images = {name: digest_of_unchanged_file(path) for name, path in evaluation_files(spec).items()}
+    images = {name: digest_of_unchanged_file(path) for name, path in _evaluation_files(spec).items()}
     return digest_of({"version": _VERSION, "models": models, "parameters": parameters, "evaluation": images})
 
 
@@ -85,22 +85,29 @@ def references(spec: JobSpec, gallery: Gallery, *, device: str = "cpu") -> Refer
         bank = load_bank(spec.scores.bank, models["style"], kind=settings.style.kind)
     else:
         bank = draw_bank(spec, gallery, _tower(settings, "style", device), images=spec.scores.bank)
-    files = evaluation_files(spec)
+    files = _evaluation_files(spec)
     evaluation = None
     if files:
         evaluation = _evaluation(spec, files, _tower(settings, "subject", device))
     return References(bank, evaluation, models)
 
 
-def evaluation_files(spec: JobSpec) -> dict[str, Path]:
+def evaluation_files(folders: Sequence[Path]) -> dict[str, Path]:
     """Return the evaluation images by name: folder, and path in it. Raises ScoringError for a folder without images."""
     files: dict[str, Path] = {}
-    for folder in spec.scores.evaluation:
+    for folder in folders:
         inside = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_EXTENSIONS)
         if not inside:
-            raise ScoringError(f"scores.evaluation: {folder} has no images")
+            raise ScoringError(f"{folder} has no images; name a folder of evaluation images")
         files |= {f"{folder.resolve().name}/{path.relative_to(folder).as_posix()}": path for path in inside}
     return files
+
+
+def _evaluation_files(spec: JobSpec) -> dict[str, Path]:
+    try:
+        return evaluation_files(spec.scores.evaluation)
+    except ScoringError as error:
+        raise ScoringError(f"scores.evaluation: {error}") from None
 
 
 def _tower(settings: ScorerSettings, purpose: str, device: str) -> Tower:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.graph.rows import short_reason
@@ -24,6 +25,20 @@ class Committed:
     bytes: int = 0
     """Of its shards."""
     reasons: Counter[str] = field(default_factory=Counter)
+
+    def add(self, rows: pa.RecordBatch | pa.Table) -> None:
+        """Count rows of `triplets`."""
+        self.candidates += rows.num_rows
+        self.accepted += pc.sum(rows["accepted"]).as_py() or 0
+        for reason, count in Counter(pc.list_flatten(rows["reasons"]).to_pylist()).items():
+            self.reasons[short_reason(reason)] += count
+
+    def copy(self) -> Committed:
+        """Return a copy that can be counted on."""
+        return replace(self, reasons=Counter(self.reasons))
+
+
+_COLUMNS = ("accepted", "reasons")
 
 
 @dataclass(frozen=True)
@@ -48,7 +63,7 @@ class Status:
 
 
 class Watch:
-    """Reads a store's status again and again; what was committed before is not read twice. Raises OSError."""
+    """Reads a store's status again and again; what was counted is not read again, unless rows went. Raises OSError."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -68,19 +83,31 @@ class Watch:
         )
 
     def _catch_up(self) -> None:
-        version = self._store.triplets.catch_up()
-        if version == self._version:
+        before, version = self._version, self._store.triplets.catch_up()
+        if version == before:
             return
-        counted = Committed()
-        for batch in self._store.triplets.batches(["accepted", "reasons"]):
-            counted.candidates += batch.num_rows
-            counted.accepted += pc.sum(batch["accepted"]).as_py() or 0
-            each = Counter(pc.list_flatten(batch["reasons"]).to_pylist())
-            for reason, count in each.items():
-                counted.reasons[short_reason(reason)] += count
+        counted = None if before < 0 else self._counted_since(before, version)
+        if counted is None:
+            counted = Committed()
+            for batch in self._store.triplets.batches(_COLUMNS):
+                counted.add(batch)
         shards = self._store.committed_shards()
         counted.shards, counted.bytes = len(shards), sum(shard["bytes"] for shard in shards)
         self._version, self._committed = version, counted
+
+    def _counted_since(self, before: int, version: int) -> Committed | None:
+        """Return what was counted before with what came since; None where rows went, or were merged away meanwhile."""
+        counted = self._committed.copy()
+        triplets = self._store.triplets
+        for entry in triplets.log.between(before + 1, version):
+            if entry.removed and not entry.rewritten:
+                return None
+            for file in entry.added:
+                try:
+                    counted.add(triplets.read_data(file.path, _COLUMNS))
+                except FileNotFoundError:
+                    return None
+        return counted
 
     def _last(self) -> dict[str, Any] | None:
         rows = self._store.jobs.read(["job_id", "status", "finished"]).to_pylist() if self._store.jobs.exists else []

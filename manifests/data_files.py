@@ -39,12 +39,13 @@ def merged(
     with pq.ParquetWriter(out, schema, compression="zstd") as writer:
         for file in files:
             for batch in opened(file).iter_batches():
-                writer.write_table(_with_all_columns(pa.Table.from_batches([batch]), schema))
+                writer.write_table(with_all_columns(pa.Table.from_batches([batch]), schema))
                 rows += batch.num_rows
     return out.getvalue(), rows
 
 
-def _with_all_columns(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+def with_all_columns(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return rows with the columns and types of a schema; those that they lack are null."""
     columns = [
         rows[field.name].cast(field.type) if field.name in rows.schema.names else pa.nulls(rows.num_rows, field.type)
         for field in schema

@@ -16,6 +16,7 @@ from typing import Any
 
 from manifests.chain import PARTS, Link
 from manifests.files import Files, WritableFiles, open_files
+from manifests.files.presence import is_there
 from manifests.shards import FOLDER
 
 ERASED_SHARDS = "erased"
@@ -94,7 +95,7 @@ def write_moves(files: WritableFiles, links: Sequence[Link]) -> None:
     """
     wanted = move_files(links)
     first = len(wanted)
-    while first and not _is_there(files, wanted[first - 1][0]):
+    while first and not is_there(files, wanted[first - 1][0]):
         first -= 1
     for name, said in wanted[first:]:
         files.put_if_absent(name, json.dumps(said, sort_keys=True).encode())
@@ -117,10 +118,13 @@ def replaced_shards(links: Sequence[Link]) -> dict[str, int]:
     return dict(parts)
 
 
-def within(links: Sequence[Link], shard: str) -> dict[str, dict[str, Any]]:
-    """Return the shards that are made of parts of a shard, by name."""
-    described = (other for one in links for other in one.shards)
-    return {other["name"]: other for other in described if any(part["shard"] == shard for part in other.get(PARTS, ()))}
+def within(links: Sequence[Link]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return for each shard that was replaced the shards that are made of parts of it, by name."""
+    made: dict[str, dict[str, dict[str, Any]]] = {}
+    for shard in (shard for one in links for shard in one.shards):
+        for part in shard.get(PARTS, ()):
+            made.setdefault(part["shard"], {})[shard["name"]] = shard
+    return made
 
 
 def homes(links: Sequence[Link]) -> dict[str, str]:
@@ -141,14 +145,6 @@ def homes(links: Sequence[Link]) -> dict[str, str]:
 def parts_of(shard: dict[str, Any], parts: Sequence[Any]) -> dict[str, Any]:
     """Return what a commit says of a shard that is made of parts of others."""
     return {**shard, PARTS: [vars(part) for part in parts]}
-
-
-def _is_there(files: WritableFiles, name: str) -> bool:
-    try:
-        files.stat(name)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _name(number: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -50,6 +50,15 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+Follows = Annotated[
+    str | None,
+    Field(
+        description="Digest of the addition to the table before the one that added the row; null if older."
+    ),
+]
+"""Column by which the rows of a table beside `triplets` are told which of its additions they came with."""
+
+
 class Asset(Record):
     """One image that a job looked at: a target, accepted or refused at ingest, or an image that an expert made."""
 
@@ -78,11 +87,7 @@ class Asset(Record):
     perceptual_hash: str | None = Field(description="256-bit pHash, 64 hexadecimal digits.")
     refused: str | None = Field(description="Reason for which ingest refused the image.")
     detail: str | None = Field(description="What ingest saw, for the person who looks.")
-    follows: str | None = Field(
-        default=None,
-        description="Digest of the addition to the table before the one that added the row; null in rows of earlier "
-        "releases.",
-    )
+    follows: Follows = None
 
 
 class Triplet(Record):
@@ -188,11 +193,7 @@ class Judgement(Record):
     canary: str | None = Field(description="Kind of canary; null for a candidate.")
     hit: bool | None = Field(description="Whether the verdict on a canary is right; null for a candidate.")
     judged: datetime
-    follows: str | None = Field(
-        default=None,
-        description="Digest of the addition to the table before the one that added the row; null in rows of earlier "
-        "releases.",
-    )
+    follows: Follows = None
 
 
 TIMES: tuple[str, ...] = tuple(f"{stage}_seconds" for stage in ("caption", "stylize", "destylize", "score", "judge"))
@@ -222,11 +223,7 @@ class Job(Record):
     finished: datetime
     versions: str = Field(description="Versions of the libraries that matter, as JSON.")
     counts: str = Field(description="The funnel, and the job's experts by digest, as JSON.")
-    follows: str | None = Field(
-        default=None,
-        description="Digest of the addition to the table before the one that added the row; null in rows of earlier "
-        "releases.",
-    )
+    follows: Follows = None
 
 
 class Erasure(Record):
@@ -241,8 +238,4 @@ class Erasure(Record):
     asset_mark: str | None = Field(description="Salted hash of the asset id; null where there was none.")
     look_mark: str | None = Field(description="Salted hash of the perceptual hash; null where there was none.")
     erased: datetime = Field(description="When the takedown was begun.")
-    follows: str | None = Field(
-        default=None,
-        description="Digest of the addition to the table before the one that added the row; null in rows of earlier "
-        "releases.",
-    )
+    follows: Follows = None

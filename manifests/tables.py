@@ -22,7 +22,7 @@ from deltalake import DeltaTable
 from pydantic import BaseModel
 
 from manifests.arrow_schema import arrow_schema
-from manifests.data_files import merged, small_groups
+from manifests.data_files import merged, small_groups, with_all_columns
 from manifests.delta_errors import TableError, in_a_line
 from manifests.delta_log import (
     DataFile,
@@ -263,16 +263,10 @@ class Table:
 
         Columns that it does not have, since an earlier release wrote it, are null.
         """
-        read = pq.read_table(pa.BufferReader(self.files.read(f"{self.folder}/{path}")))
-        fields = [self.schema.field(name) for name in columns or self.schema.names]
-        there = set(read.schema.names)
-        cast = [
-            read[field.name].cast(field.type)
-            if field.name in there
-            else pa.chunked_array([pa.nulls(read.num_rows, field.type)])
-            for field in fields
-        ]
-        return pa.table(cast, schema=pa.schema(fields))
+        schema = pa.schema([self.schema.field(name) for name in columns or self.schema.names])
+        file = pq.ParquetFile(pa.BufferReader(self.files.read(f"{self.folder}/{path}")))
+        there = set(file.schema_arrow.names)
+        return with_all_columns(file.read(columns=[name for name in schema.names if name in there]), schema)
 
     def write_data(self, rows: pa.Table) -> tuple[str, dict[str, Any]]:
         """Write a data file that no version names yet; return its name and the action that adds it."""

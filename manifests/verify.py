@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from manifests.chain import Link, live_shards
+from manifests.files.presence import is_there
 from manifests.identities import digest_of
 from manifests.moves import homes, replaced_shards, within
+from manifests.shard_index import ShardIndexes
 from manifests.shards import FOLDER
 from manifests.store import Store
 from manifests.takedown.journal import JOURNAL
@@ -92,7 +94,7 @@ def verify(
     if signature is not None:
         verdict.findings += check_signature(*signature, states)
     verdict.findings += _tombstones(links, states["erasures"])
-    if _is_there(store, JOURNAL):
+    if is_there(store.files, JOURNAL):
         text = "a takedown was interrupted; `triptych audit takedown --store ...` finishes it"
         verdict.findings.append(Finding(Kind.TAKEDOWN_UNFINISHED, JOURNAL, text))
     verdict.findings += check_moves(store, links)
@@ -137,7 +139,9 @@ def _check_shards(
     replaced = [described[name] for name in sorted(replaced_shards(links)) if name in described]
     checks: list[tuple[Mapping[str, Any], Mapping[str, Stated] | None]]
     checks = [(shard, by_home.get(shard["name"], {})) for shard in chosen]
-    checks += [(shard, None) for shard in _drawn(replaced, *drawn) if _is_there(store, f"{FOLDER}/{shard['name']}")]
+    checks += [
+        (shard, None) for shard in _drawn(replaced, *drawn) if is_there(store.files, f"{FOLDER}/{shard['name']}")
+    ]
     lock, count = threading.Lock(), 0
 
     def check(shard: Mapping[str, Any], stated: Mapping[str, Stated] | None) -> ShardChecked:
@@ -158,17 +162,17 @@ def _check_shards(
     verdict.shards, verdict.checked = len(live), len(chosen)
     verdict.samples = sum(result.samples for result in results[: len(chosen)])
     verdict.findings += [finding for result in results for finding in result.findings]
-    named = rows.accepted.keys()
+    named, parts, indexes = rows.accepted.keys(), within(links), ShardIndexes(store.files)
     for shard in replaced:
         if shard["name"] in named:
-            verdict.findings += check_replaced(store.files, shard, within(links, shard["name"]))
+            verdict.findings += check_replaced(indexes, store.files, shard, parts[shard["name"]])
 
 
 def _mark(store: Store, shard: Mapping[str, Any], stated: Mapping[str, Stated] | None) -> str:
     """Return what stands for a shard as it lies there, and all that it is held against."""
     known = [(key, one.images, one.mark) for key, one in sorted((stated or {}).items())]
     name = f"{FOLDER}/{shard['name']}"
-    etags = [store.files.stat(one).etag for one in (name, f"{name}.index.json") if _is_there(store, one)]
+    etags = [store.files.stat(one).etag for one in (name, f"{name}.index.json") if is_there(store.files, one)]
     return digest_of([dict(shard), known, etags])
 
 
@@ -177,11 +181,3 @@ def _drawn(shards: list[dict[str, Any]], share: float, seed: int) -> list[dict[s
         return shards
     places = random.Random(seed).sample(range(len(shards)), max(1, round(share * len(shards))))
     return [shards[place] for place in sorted(places)]
-
-
-def _is_there(store: Store, name: str) -> bool:
-    try:
-        store.files.stat(name)
-    except FileNotFoundError:
-        return False
-    return True

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from manifests.chain import PARTS, Link, live_shards
+from manifests.files.presence import is_there
 from manifests.moves import move_files
 from manifests.store import Store
 from manifests.verification.findings import Finding, Kind
@@ -42,18 +43,10 @@ def check_moves(store: Store, links: Sequence[Link]) -> Iterator[Finding]:
             found = json.loads(store.files.read(name))
         except FileNotFoundError:
             gone = [part["shard"] for shard in expected["shards"] for part in shard[PARTS]]
-            if any(not _there(store, f"shards/{shard}") for shard in gone):
+            if any(not is_there(store.files, f"shards/{shard}") for shard in gone):
                 yield Finding(Kind.MOVES_WRONG, name, f"{name} is missing, and shards that it moved are gone")
             continue
         except ValueError:
             found = None
         if found != expected:
             yield Finding(Kind.MOVES_WRONG, name, f"{name} does not say what the chain says of joined shards")
-
-
-def _there(store: Store, name: str) -> bool:
-    try:
-        store.files.stat(name)
-    except FileNotFoundError:
-        return False
-    return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from manifests.files import WritableFiles
 from manifests.files.range_file import RangeFile
 from manifests.records import ROLES
 from manifests.sample_record import mark_of_record
+from manifests.shard_index import MemberPlace, ShardIndexes
 from manifests.shard_joining import DamagedShardError, read_index
 from manifests.shards import FOLDER, index_of_stream
 from manifests.verification.findings import Finding, Kind
@@ -99,11 +100,11 @@ def _images(name: str, index: Mapping[str, Any], stated: Mapping[str, Stated] | 
 
 
 def check_replaced(
-    files: WritableFiles, shard: Mapping[str, Any], homes: Mapping[str, Mapping[str, Any]]
+    indexes: ShardIndexes, files: WritableFiles, shard: Mapping[str, Any], homes: Mapping[str, Mapping[str, Any]]
 ) -> list[Finding]:
     """Check the index of a shard that was joined into others: rows name it still, and readers go by its index.
 
-    `homes` are the shards that name parts of it, by name.
+    `homes` are the shards that name parts of it, by name; many have parts in one, so `indexes` keeps what was read.
     """
     name = shard["name"]
     place = f"{FOLDER}/{name}.index.json"
@@ -113,22 +114,24 @@ def check_replaced(
         return [Finding(Kind.INDEX_MISSING, place, f"the index of shard {name}, which rows name, is missing")]
     except DamagedShardError:
         return [Finding(Kind.INDEX_WRONG, place, f"the index of shard {name} cannot be read")]
-    moved: dict[str, list[tuple[str, int, int, str]]] = {}
     for home, described in homes.items():
         try:
-            now = read_index(files, home)
+            now = indexes.get(home)
         except (OSError, ValueError):
             return []  # told where that shard itself is checked
-        shift = [(p["start"], p["start"] + p["bytes"], p["at"]) for p in described[PARTS] if p["shard"] == name]
-        for sample in now["samples"]:
-            moved[sample["key"]] = [(m["name"], m["offset"], m["size"], m["sha256"]) for m in sample["members"]]
         for sample in index["samples"]:
-            there = [
-                (m["name"], m["offset"] - start + at, m["size"], m["sha256"])
-                for m in sample["members"]
-                for start, end, at in shift
-                if start < m["offset"] <= end  # an empty member at the end of a part begins where that ends
-            ]
-            if there and there != moved.get(sample["key"]):
+            there = dict(_moved(sample["members"], [part for part in described[PARTS] if part["shard"] == name]))
+            if there and there != now.members(sample["key"]):
                 return [Finding(Kind.INDEX_WRONG, place, f"the index of shard {name} does not say where samples lie")]
     return []
+
+
+def _moved(
+    members: Sequence[Mapping[str, Any]], parts: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[str, MemberPlace]]:
+    """Yield the members that lie in some parts of their shard, each with its place in the shard that has the parts."""
+    for member in members:
+        for part in parts:
+            start, offset = part["start"], member["offset"]
+            if start < offset <= start + part["bytes"]:  # an empty member at the end begins where the part ends
+                yield member["name"], MemberPlace(offset - start + part["at"], member["size"], member["sha256"])

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+from deltalake import DeltaTable
 from rich.console import Console
 
 from curation.cli.status import picture
 from curation.heartbeat import Beat, StageBeat
 from curation.status import Status, Watch
 from manifests.store import Store
-from tests.manifests.making import commit
+from tests.manifests.making import commit, sample
 
 
 def beat(job: str, *, ago: float, phase: str = "curate") -> Beat:
@@ -39,6 +42,23 @@ def shown(status: Status) -> str:
     return console.export_text()
 
 
+def nothing(_store: Store) -> None:
+    """A store that is left alone."""
+
+
+def merge(store: Store) -> None:
+    store.triplets.compact()
+
+
+def merge_and_vacuum(store: Store) -> None:
+    store.triplets.compact()
+    store.triplets.vacuum(timedelta(0), dry_run=False)
+
+
+def delete(store: Store) -> None:
+    DeltaTable(store.triplets.place).delete(f"candidate_id = '{sample('a').key}'")
+
+
 def test_a_store_that_nobody_has_written_to_holds_nothing(tmp_path: Path) -> None:
     status = Watch(Store(tmp_path)).look()
     assert (status.committed.candidates, status.running, status.last) == (0, [], None)
@@ -56,6 +76,27 @@ def test_what_was_committed_since_is_seen_at_the_next_look(tmp_path: Path) -> No
     second = watch.look().committed
     assert (second.candidates, second.accepted, second.shards) == (5, 3, 2)
     assert sum(second.reasons.values()) == 2
+    assert (first.candidates, sum(first.reasons.values())) == (3, 1)
+
+
+@pytest.mark.parametrize("upkeep", [nothing, merge, merge_and_vacuum, delete])
+def test_whatever_came_between_it_says_what_a_first_look_says(
+    tmp_path: Path, upkeep: Callable[[Store], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    commit(store, ["a", "b"], rejected=("c",))
+    watch = Watch(store)
+    watch.look()
+    commit(store, ["d"], rejected=("e",))
+    commit(store, ["f"])
+    upkeep(store)
+    read = []
+    batches = store.triplets.batches
+    monkeypatch.setattr(store.triplets, "batches", lambda columns: read.append(columns) or batches(columns))
+    assert watch.look().committed == Watch(Store(tmp_path)).look().committed
+    assert bool(read) is (upkeep in (merge_and_vacuum, delete)), (
+        "what was counted before is read again only where it went"
+    )
 
 
 def test_a_running_job_is_told_from_one_that_was_killed(tmp_path: Path) -> None:
