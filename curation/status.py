@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -69,10 +70,12 @@ class Watch:
         self._store = store
         self._version = -1
         self._committed = Committed()
+        self._lock = threading.Lock()
 
     def look(self) -> Status:
-        """Return how the store fares now."""
-        self._catch_up()
+        """Return how the store fares now; several threads may ask."""
+        with self._lock:
+            self._catch_up()
         now = datetime.now(UTC)
         found = sorted(beats(self._store.files), key=lambda beat: beat.started)
         return Status(

@@ -52,9 +52,7 @@ class Record(BaseModel):
 
 Follows = Annotated[
     str | None,
-    Field(
-        description="Digest of the addition to the table before the one that added the row; null if older."
-    ),
+    Field(description="Digest of the addition to the table before the one that added the row; null if older."),
 ]
 """Column by which the rows of a table beside `triplets` are told which of its additions they came with."""
 

@@ -67,7 +67,7 @@ def serve(
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Who it is for.")],
     store: StorePath,
-    role: Annotated[str, typer.Option(metavar="ROLE", help="viewer, engineer, auditor or admin.")] = "viewer",
+    role: Annotated[str, typer.Option(metavar="ROLE", help="viewer, auditor or admin.")] = "viewer",
     days: Annotated[float, typer.Option(min=0.01, max=3660, help="How long it is good for.")] = 90,
 ) -> None:
     """Make a token, and print it: it is kept as a hash, and cannot be shown again.

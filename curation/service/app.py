@@ -17,6 +17,7 @@ from curation.service.pages import router as pages
 from curation.service.reading import AskedWronglyError, Reader
 from curation.service.settings import Settings
 from curation.service.verifying import Verifications
+from curation.status import Watch
 from manifests.audit.errors import AuditError
 from manifests.store import Store
 
@@ -36,7 +37,8 @@ def create_app(settings: Settings) -> FastAPI:
     store = Store(settings.store)
     app.state.settings = settings
     app.state.store = store
-    app.state.reader = Reader(settings.store, cache=settings.cache)
+    app.state.reader = Reader(store, cache=settings.cache)
+    app.state.watch = Watch(store)
     app.state.guard = Guard(settings, store.files)
     app.state.verifications = Verifications(store)
     for router in (health.router, data.router, jobs.router, audit.router, pages):

@@ -64,11 +64,13 @@ class Guard:
             if len(calls) >= self._settings.requests_a_minute:
                 return _MINUTE - (now - calls[0])
             calls.append(now)
+            for idle in [one for one, times in self._calls.items() if now - times[-1] > _MINUTE]:
+                del self._calls[idle]
             return None
 
 
-def needs(role: Role) -> Callable[[Request], Identity]:
-    """Return a dependency that lets those through who have a role, and counts their requests."""
+def needs(role: Role, *, counted: bool = True) -> Callable[[Request], Identity]:
+    """Return a dependency that lets those through who have a role; requests for pictures are not `counted`."""
 
     def check(request: Request) -> Identity:
         guard: Guard = request.app.state.guard
@@ -81,7 +83,7 @@ def needs(role: Role) -> Callable[[Request], Identity]:
             )
         if who.role < role:
             raise HTTPException(403, f"{who.name} is {who.role.name.lower()}, and this is for {role.name.lower()}")
-        wait = guard.count(who.name)
+        wait = guard.count(who.name) if counted else None
         if wait is not None:
             raise HTTPException(429, "too many requests", {"Retry-After": str(int(wait) + 1)})
         return who

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from manifests.audit.cache import cache_of
 from manifests.audit.ledger import Ledger
 from manifests.records import JUDGED, SCORES
+from manifests.store import Store
 
 if TYPE_CHECKING:
     import duckdb
@@ -37,7 +38,6 @@ TEXTS: tuple[str, ...] = ("layout", "split", "subject", "style")
 
 MOST = 200
 _MEMORY = "800MB"
-_KEPT = 2
 
 
 class AskedWronglyError(ValueError):
@@ -91,9 +91,9 @@ class Page:
 class Reader:
     """Answers over the newest version of a store; a new commit is seen at the next question."""
 
-    def __init__(self, store: str, *, cache: Path | None = None) -> None:
+    def __init__(self, store: Store, *, cache: Path | None = None) -> None:
         self._store = store
-        self._cache = (cache or cache_of(store)) / "service"
+        self._cache = (cache or cache_of(str(store.root))) / "service"
         self._lock = threading.Lock()
         self._ledger: Ledger | None = None
         self._copy: duckdb.DuckDBPyConnection | None = None
@@ -101,11 +101,13 @@ class Reader:
 
     @property
     def ledger(self) -> Ledger:
-        """Return the store at its newest version, opened for audits. Raises AuditError."""
+        """Return the store at its newest version, opened for audits. Raises AuditError.
+
+        Whether there is a newer one costs one request for the next entry of the log.
+        """
         with self._lock:
-            newest = Ledger(self._store)
-            if self._ledger is None or newest.version != self._ledger.version:
-                self._ledger = newest
+            if self._ledger is None or self._store.triplets.catch_up() != self._ledger.version:
+                self._ledger = Ledger(self._store.root)
             return self._ledger
 
     def triplets(
@@ -193,8 +195,9 @@ class Reader:
                 fresh.register("rows", rows)
                 fresh.execute("CREATE TABLE triplets AS SELECT * FROM rows")
             part.replace(place)
-            for old in sorted(self._cache.glob("*.duckdb"), key=lambda one: one.stat().st_mtime)[:-_KEPT]:
-                old.unlink(missing_ok=True)
+            for old in self._cache.glob("*.duckdb"):  # what was taken down since is in them; who has one open keeps it
+                if old != place:
+                    old.unlink(missing_ok=True)
         connection = duckdb.connect(str(place), read_only=True)
         for key, value in {"threads": 2, "memory_limit": _MEMORY, "enable_external_access": False}.items():
             connection.execute(f"SET {key} = $value", {"value": value})

@@ -22,11 +22,9 @@ class Role(IntEnum):
 
     VIEWER = 1
     """Look at triplets, pictures and jobs, and pull shards."""
-    ENGINEER = 2
-    """Check, send and cancel jobs."""
-    AUDITOR = 3
+    AUDITOR = 2
     """Explain, query, verify, and see who looked."""
-    ADMIN = 4
+    ADMIN = 3
     """Everything."""
 
 

@@ -13,7 +13,8 @@ def cache_of(root: str) -> Path:
     """Return the folder that holds what audits keep of a store.
 
     It lies in `TRIPTYCH_CACHE`, or `triptych` in the user's cache, not in the store: an auditor may read a store and
-    not write to it. It holds no image and no text of a manifest: hashed ids, names of files and commits.
+    not write to it. It holds no image and no text of a manifest: hashed ids, names of files and commits; but for
+    `service/`, where `triptych serve` keeps a copy of the newest rows.
     """
     chosen = os.environ.get("TRIPTYCH_CACHE")
     base = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "triptych"

@@ -154,5 +154,8 @@ def test_a_store_with_roles_refuses_and_logs(store: Path, tmp_path: Path) -> Non
         ("eve", "explain", "refused"),
         ("eve", "access", "refused"),
     ]
+    assert asked("takedown", "--store", store, "--author", "A. Painter of Secrets", "--dry-run").returncode == 1
+    assert "Secrets" not in "".join(path.read_text() for path in (store / "access-log").iterdir())
+    assert asked("log", "--store", store).returncode == 0
     (store / "access-log" / f"{1:012}.json").unlink()
     assert asked("log", "--store", store).returncode == 1

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from manifests.audit.access import Right
     from manifests.files import WritableFiles
 
-_UNLOGGED = ("as_json", "store", "passphrase_file")
+_UNLOGGED = ("as_json", "store")
 _PICTURES = {"explain": "html", "export": None, "contamination": "html", "datasheet": None, "reproduce": None}
 """Verbs that show pictures; of some, only where an option asks for them."""
 
@@ -55,6 +55,8 @@ def _held(verb: str, options: dict[str, Any]) -> Iterator[None]:
     who = whoami()
     asked = {key: _plain(value) for key, value in options.items() if value not in (None, False, [], ())}
     subject = {key: value for key, value in asked.items() if key not in _UNLOGGED}
+    if verb == "takedown":  # its log is not to name what is to be forgotten
+        subject = {"by": sorted(subject)}
     try:
         for right in _rights(verb, options):
             require(roles, who, right)

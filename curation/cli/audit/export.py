@@ -71,28 +71,28 @@ def export(
     if (c2pa_cert is None) != (c2pa_key is None):
         raise fail("--c2pa-cert and --c2pa-key go together: a certificate chain, and its private key")
     policy = policy_in(licences)
-    with ledger_of(store, version) as ledger:
-        without = _contaminated(ledger, against, drop=drop) if against else []
     columns = (TextColumn("exporting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with ledger_of(store, version) as ledger, Progress(*columns, console=Console(stderr=True)) as bars:
+    with ledger_of(store, version) as ledger:
         from manifests.export.credentials import Credentials
         from manifests.export.folder import export as write
 
+        without = _contaminated(ledger, against, drop=drop) if against else []
         signing = Credentials(c2pa_cert, c2pa_key, title=name or "triptych") if c2pa_cert and c2pa_key else None
-        bar = bars.add_task("triplets", total=None, visible=False)
-        done = write(
-            ledger,
-            out,
-            form=form,
-            where=where,
-            name=name,
-            mark=mark,
-            credentials=signing,
-            licences=policy,
-            licence_part=part,
-            without=without,
-            progress=lambda count, of: bars.update(bar, completed=count, total=of, visible=True),
-        )
+        with Progress(*columns, console=Console(stderr=True)) as bars:
+            bar = bars.add_task("triplets", total=None, visible=False)
+            done = write(
+                ledger,
+                out,
+                form=form,
+                where=where,
+                name=name,
+                mark=mark,
+                credentials=signing,
+                licences=policy,
+                licence_part=part,
+                without=without,
+                progress=lambda count, of: bars.update(bar, completed=count, total=of, visible=True),
+            )
     if as_json:
         echo_json({**asdict(done), "folder": str(done.folder)})
         return

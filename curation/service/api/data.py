@@ -13,11 +13,14 @@ from curation.service.api.ranges import part_of_file
 from curation.service.guard import needs
 from curation.service.reading import NUMBERS, TEXTS, Filter, Reader
 from curation.service.tokens import Role
-from manifests.records import ROLES
+from manifests.audit.pictures import pictures_of
 from manifests.records import Role as ImageRole
 from manifests.store import Store
 
-router = APIRouter(prefix="/v1", tags=["data"], dependencies=[Depends(needs(Role.VIEWER))])
+router = APIRouter(prefix="/v1", tags=["data"])
+
+_VIEWERS = [Depends(needs(Role.VIEWER))]
+_UNCOUNTED = [Depends(needs(Role.VIEWER, counted=False))]
 
 _NONE_KEPT = (
     b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 288 96"><rect width="288" height="96" fill="#e9edf2"/>'
@@ -64,7 +67,7 @@ def reader_of(request: Request) -> Reader:
     return reader
 
 
-@router.get("/datasets")
+@router.get("/datasets", dependencies=_VIEWERS)
 def datasets(request: Request) -> dict[str, Any]:
     """Tell what the store holds: its version, the head of its chain, and counts."""
     ledger = reader_of(request).ledger
@@ -82,7 +85,7 @@ def datasets(request: Request) -> dict[str, Any]:
     }
 
 
-@router.get("/versions")
+@router.get("/versions", dependencies=_VIEWERS)
 def versions(request: Request) -> list[dict[str, Any]]:
     """List the commits, newest first."""
     commits = reader_of(request).ledger.commits
@@ -99,7 +102,7 @@ def versions(request: Request) -> list[dict[str, Any]]:
     ]
 
 
-@router.get("/triplets")
+@router.get("/triplets", dependencies=_VIEWERS)
 def triplets(
     request: Request,
     order: Annotated[str, Query(description=f"candidate_id, or one of {', '.join(NUMBERS)}.")] = "candidate_id",
@@ -113,34 +116,29 @@ def triplets(
     return {"triplets": page.rows, "after": page.cursor}
 
 
-@router.get("/triplets/{candidate}")
+@router.get("/triplets/{candidate}", dependencies=_VIEWERS)
 def triplet(request: Request, candidate: str) -> Mapping[str, Any]:
     """Return one triplet."""
     return found_triplet(request, candidate)
 
 
-@router.get("/triplets/{candidate}/images/{role}")
+@router.get("/triplets/{candidate}/images/{role}", dependencies=_UNCOUNTED)
 def image(request: Request, candidate: str, role: ImageRole) -> Response:
     """Return a picture of an accepted triplet; it never changes, so it may be kept."""
     row = found_triplet(request, candidate)
     shard = row["shard"]
     if shard is None:
         raise HTTPException(404, f"{candidate} was rejected; the store keeps no {role} image of it")
-    ledger = reader_of(request).ledger
-    for name, place in ledger.shard_indexes.get(shard).members(candidate).items():
-        part, _, extension = name.partition(".")
-        if part == role and part in ROLES:
-            etag = f'"{place.sha256}"'
-            headers = {"etag": etag, "cache-control": "private, max-age=31536000, immutable"}
-            if etag in request.headers.get("if-none-match", ""):
-                return Response(status_code=304, headers=headers)
-            data = ledger.files.read_range(f"shards/{shard}", place.offset, place.size)
-            kind = "jpeg" if extension == "jpg" else extension
-            return Response(data, media_type=f"image/{kind}", headers=headers)
+    etag = f'"{row[f"{role}_id"]}"'
+    headers = {"etag": etag, "cache-control": "private, max-age=31536000, immutable"}
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    for picture in pictures_of(reader_of(request).ledger, candidate, shard, [role]):
+        return Response(picture.data, media_type=f"image/{picture.kind}", headers=headers)
     raise HTTPException(404, f"shard {shard} has no {role} image of {candidate}")
 
 
-@router.get("/triplets/{candidate}/strip")
+@router.get("/triplets/{candidate}/strip", dependencies=_UNCOUNTED)
 def strip(request: Request, candidate: str) -> Response:
     """Return the thumbnails of a rejected triplet; a picture that says so where none were kept."""
     found_triplet(request, candidate)
@@ -152,7 +150,7 @@ def strip(request: Request, candidate: str) -> Response:
     return Response(data, media_type="image/webp", headers={"cache-control": "private, max-age=3600"})
 
 
-@router.get("/shards")
+@router.get("/shards", dependencies=_VIEWERS)
 def shards(request: Request) -> list[dict[str, Any]]:
     """List the shards that hold the data set, with size and sha256."""
     store: Store = request.app.state.store
@@ -160,7 +158,7 @@ def shards(request: Request) -> list[dict[str, Any]]:
     return [{key: shard[key] for key in keys} for shard in store.committed_shards()]
 
 
-@router.get("/files")
+@router.get("/files", dependencies=_VIEWERS)
 def files(request: Request) -> list[dict[str, Any]]:
     """List the files of tables and of shards that a copy of the data set needs, with their sizes."""
     store: Store = request.app.state.store
@@ -173,7 +171,7 @@ def files(request: Request) -> list[dict[str, Any]]:
     return kept
 
 
-@router.get("/files/{name:path}")
+@router.get("/files/{name:path}", dependencies=_UNCOUNTED)
 def file(request: Request, name: str) -> Response:
     """Return a file of the data set, or a part of it."""
     if not _FILE.fullmatch(name):

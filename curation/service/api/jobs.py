@@ -1,4 +1,4 @@
-"""Jobs as the store knows them: those at work, and those that have ended; and specs held against the schema."""
+"""Jobs as the store knows them: those at work, and those that have ended."""
 
 from __future__ import annotations
 
@@ -12,36 +12,29 @@ from curation.service.guard import needs
 from curation.service.tokens import Role
 from curation.status import Watch
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(needs(Role.VIEWER))])
 
 
-@router.get("", dependencies=[Depends(needs(Role.VIEWER))])
+@router.get("")
 def jobs(request: Request) -> list[dict[str, Any]]:
     """List the jobs that have ended, newest first, with their funnel."""
     return ended(request)
 
 
-@router.get("/status", dependencies=[Depends(needs(Role.VIEWER))])
+@router.get("/status")
 def status(request: Request) -> dict[str, Any]:
     """Tell what is committed, which jobs are at work, how fast, and what waits where."""
-    return Watch(request.app.state.store).look().to_json()
+    watch: Watch = request.app.state.watch
+    return watch.look().to_json()
 
 
-@router.get("/{job}", dependencies=[Depends(needs(Role.VIEWER))])
+@router.get("/{job}")
 def job(request: Request, job: str) -> dict[str, Any]:
     """Return one job with its spec."""
     for one in ended(request):
         if one["job_id"] == job:
             return one
     raise HTTPException(404, "no such job has ended; /v1/jobs/status tells of those at work")
-
-
-@router.post("/validate", dependencies=[Depends(needs(Role.ENGINEER))])
-async def validate(request: Request) -> dict[str, Any]:
-    """Hold a spec (YAML) against the schema: what is wrong with which field, and the mend. Nothing is run."""
-    from curation.service.specs import checked
-
-    return checked((await request.body()).decode("utf-8", "replace"))
 
 
 def ended(request: Request) -> list[dict[str, Any]]:

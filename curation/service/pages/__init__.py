@@ -18,7 +18,6 @@ from curation.service.api.jobs import ended
 from curation.service.guard import COOKIE, CSRF, Guard, fresh_csrf
 from curation.service.reading import NUMBERS
 from curation.service.tokens import Identity, Role
-from curation.status import Watch
 from manifests.audit.explain import CandidateStory, explain
 from manifests.audit.explain_text import told
 from manifests.records import SCORES
@@ -162,7 +161,7 @@ def _triplets(request: Request) -> dict[str, Any]:
 
 
 def _status(request: Request) -> dict[str, Any]:
-    return {"status": Watch(request.app.state.store).look(), "phases": PHASES}
+    return {"status": request.app.state.watch.look(), "phases": PHASES}
 
 
 def _bounds(asked: Mapping[str, str]) -> list[tuple[str, str, str]]:

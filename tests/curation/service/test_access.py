@@ -28,7 +28,6 @@ ROUTES: list[tuple[str, str, Role | None]] = [
     ("GET", "/v1/jobs", Role.VIEWER),
     ("GET", "/v1/jobs/status", Role.VIEWER),
     ("GET", "/v1/jobs/job0", Role.VIEWER),
-    ("POST", "/v1/jobs/validate", Role.ENGINEER),
     ("GET", f"/v1/audit/explain/{ONE}", Role.AUDITOR),
     ("POST", "/v1/audit/query", Role.AUDITOR),
     ("POST", "/v1/audit/verify", Role.AUDITOR),
@@ -81,8 +80,8 @@ def test_entering_leads_nowhere_else(client: TestClient, tokens: dict[str, str],
 
 
 def test_a_form_of_another_site_is_refused(client: TestClient, tokens: dict[str, str]) -> None:
-    client.post("/login", data={"token": tokens["engineer"]})
-    refused = client.post("/v1/jobs/validate", content=b"name: x")
-    assert refused.status_code == 403
+    client.post("/login", data={"token": tokens["auditor"]})
+    question = {"sql": "SELECT 1 AS one"}
+    assert client.post("/v1/audit/query", json=question).status_code == 403
     word = client.cookies["triptych_csrf"]
-    assert client.post("/v1/jobs/validate", content=b"name: x", headers={"X-CSRF": word}).status_code == 200
+    assert client.post("/v1/audit/query", json=question, headers={"X-CSRF": word}).status_code == 200
