@@ -35,7 +35,7 @@ def configuration(folder: Path, **environment: str) -> dict[str, Any]:
 def test_compose_accepts_it_and_every_file_that_it_mounts_is_there(folder: Path) -> None:
     read = configuration(folder)
     assert set(read["services"]) == {
-        *("ray-head", "cpu-worker", "gpu-worker", "object-store", "bucket", "prometheus", "grafana"),
+        *("ray-head", "cpu-worker", "gpu-worker", "object-store", "bucket", "prometheus", "grafana", "service"),
     }
     assert all(Path(secret["file"]).is_file() for secret in read["secrets"].values())
     bound = [
@@ -89,7 +89,10 @@ def test_prometheus_scrapes_services_that_are_there_and_grafana_asks_it(folder: 
         job["job_name"]: job
         for job in yaml.safe_load((DOCKER / "prometheus/prometheus.yaml").read_text())["scrape_configs"]
     }
-    assert set(jobs) == {"ray", "object-store", "prometheus"}
+    assert set(jobs) == {"ray", "object-store", "service", "prometheus"}
+    (target,) = jobs["service"]["static_configs"][0]["targets"]
+    assert f"--port={target.removeprefix('service:')}" in services["service"]["command"]
+    assert target.removeprefix("service:") == str(services["service"]["ports"][0]["target"])
     assert jobs["object-store"]["static_configs"][0]["targets"] == ["object-store:9327"]
     assert "-metricsPort=9327" in services["object-store"]["command"]
     discovered = Path(jobs["ray"]["file_sd_configs"][0]["files"][0])

@@ -25,6 +25,7 @@ import yaml
 
 from tests.docker.paths import DOCKER, checked, tool
 from tests.docker.test_dashboard import QUERIES, rays, selectors
+from tests.manifests.audit.whole_stores import whole_store
 from tests.system.seaweed import free_ports
 
 SERVICES = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
@@ -223,3 +224,23 @@ def test_the_object_store_lets_its_user_in_alone_and_gets_its_bucket_once(tmp_pa
         with pytest.raises(ClientError, match=r"SignatureDoesNotMatch|403"):
             stranger.list_objects_v2(Bucket="pictures")
         assert "SeaweedFS_" in metrics_of(figures)
+
+
+def test_the_service_wants_a_token_before_it_listens_to_other_containers(tmp_path: Path) -> None:
+    store = whole_store(tmp_path / "store").root
+    (port,) = free_ports(1)
+    here = {"--store": f"--store={store}", "--port": f"--port={port}"}
+    command = [here.get(word.partition("=")[0], word) for word in SERVICES["service"]["command"]]
+    entrypoint = str(DOCKER / "entrypoint.sh")
+    environment = {**os.environ, "PATH": f"{Path(tool('triptych')).parent}:{os.environ['PATH']}"}
+    refused = subprocess.run([entrypoint, *command], env=environment, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 2
+    assert "triptych serve token add" in refused.stderr
+    made = checked(entrypoint, "triptych", "serve", "token", "add", "ana", f"--store={store}", **environment).strip()
+    health = [part.replace("8000", str(port)) for part in SERVICES["service"]["healthcheck"]["test"][1:]]
+    with started([entrypoint, *command], tmp_path / "service.log", environment):
+        eventually("the service is healthy", lambda: subprocess.run(health).returncode == 0)
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            fetched(f"http://127.0.0.1:{port}/v1/datasets")
+        assert "triptych_service_requests" in metrics_of(port)
+    assert made not in (tmp_path / "service.log").read_text()
